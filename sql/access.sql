@@ -1,0 +1,81 @@
+-- Who may do what. Roles belong to the whole cluster, so none is made here: these functions grant.
+
+CREATE FUNCTION @extschema@.grant_plugin_access(role regrole, level text) RETURNS void
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    levels constant text[] := ARRAY['reader', 'recorder', 'operator'];
+    granted record;
+BEGIN
+    IF role IS NULL OR role = 0::oid::regrole THEN
+        RAISE EXCEPTION 'grant_plugin_access: missing required field "role"'
+            USING ERRCODE = 'invalid_parameter_value';
+    ELSIF level IS NULL OR level <> ALL (levels) THEN
+        RAISE EXCEPTION 'grant_plugin_access: unknown level %', COALESCE(quote_ident(left(level, 64)), 'NULL')
+            USING ERRCODE = 'invalid_parameter_value',
+                  HINT = 'The levels are: ' || array_to_string(levels, ', ') || '.';
+    END IF;
+    FOR granted IN
+        SELECT g.privileges, g.object FROM @extschema@.plugin_access() AS g
+        WHERE array_position(levels, g.level) <= array_position(levels, grant_plugin_access.level)
+    LOOP
+        EXECUTE format('GRANT %s ON %s TO %s', granted.privileges, granted.object, role);
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION @extschema@.grant_plugin_access(regrole, text) IS
+    'Grants a role what it needs as a reader, recorder or operator; each level includes those before it.';
+
+CREATE FUNCTION @extschema@.revoke_plugin_access(role regrole) RETURNS void
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    granted record;
+BEGIN
+    IF role IS NULL OR role = 0::oid::regrole THEN
+        RAISE EXCEPTION 'revoke_plugin_access: missing required field "role"'
+            USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    FOR granted IN SELECT g.object FROM @extschema@.plugin_access() AS g WHERE g.object NOT LIKE 'SCHEMA %'
+    LOOP
+        EXECUTE format('REVOKE ALL ON %s FROM %s', granted.object, role);
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION @extschema@.revoke_plugin_access(regrole) IS
+    'Takes back what grant_plugin_access() granted, at whatever level; the use of the schema stays.';
+
+CREATE FUNCTION @extschema@.plugin_access()
+    RETURNS TABLE (level text, privileges text, object text)
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    VALUES
+        ('reader', 'USAGE', 'SCHEMA @extschema@'),
+        ('reader', 'SELECT', 'TABLE @extschema@.rollout_tiers'),
+        ('reader', 'SELECT', 'TABLE @extschema@.plugin_workspaces'),
+        ('reader', 'SELECT', 'TABLE @extschema@.workspace_plugins'),
+        ('recorder', 'INSERT, UPDATE, DELETE', 'TABLE @extschema@.plugin_workspaces'),
+        ('recorder', 'INSERT, UPDATE, DELETE', 'TABLE @extschema@.workspace_plugins'),
+        ('recorder', 'EXECUTE', 'FUNCTION @extschema@.register_plugin_workspace(uuid, text)'),
+        ('recorder', 'EXECUTE', 'FUNCTION @extschema@.unregister_plugin_workspace(uuid)'),
+        ('recorder', 'EXECUTE', 'FUNCTION @extschema@.record_workspace_plugin_install(uuid, text, text, text, text)'),
+        ('recorder', 'EXECUTE', 'FUNCTION @extschema@.record_workspace_plugin_installs(jsonb)'),
+        ('recorder', 'EXECUTE', 'FUNCTION @extschema@.remove_workspace_plugin(uuid, text)'),
+        ('operator', 'INSERT, UPDATE, DELETE', 'TABLE @extschema@.rollout_tiers'),
+        ('operator', 'EXECUTE', 'FUNCTION @extschema@.sync_attached_workspace()'),
+        ('operator', 'EXECUTE', 'FUNCTION @extschema@.truncate_attached_workspaces()'),
+        ('operator', 'EXECUTE', 'FUNCTION @extschema@.attach_workspaces(regclass, name)'),
+        ('operator', 'EXECUTE', 'FUNCTION @extschema@.detach_workspaces(regclass)'),
+        ('operator', 'EXECUTE', 'FUNCTION @extschema@.original_workspace_plugins(regclass)'),
+        ('operator', 'EXECUTE', 'FUNCTION @extschema@.workspace_plugins_import(regclass)'),
+        ('operator', 'EXECUTE', 'FUNCTION @extschema@.workspace_plugins_import_refusals(regclass)'),
+        ('operator', 'EXECUTE', 'FUNCTION @extschema@.import_workspace_plugins(regclass)')
+$$;
+COMMENT ON FUNCTION @extschema@.plugin_access() IS
+    'What each level of grant_plugin_access() grants, besides what the levels before it do.';
+
+REVOKE ALL ON FUNCTION @extschema@.grant_plugin_access(regrole, text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION @extschema@.revoke_plugin_access(regrole) FROM PUBLIC;

@@ -1,0 +1,78 @@
+-- What is installed where.
+
+CREATE TABLE @extschema@.rollout_tiers (
+    tier text NOT NULL,
+    "position" integer NOT NULL,
+    CONSTRAINT rollout_tiers_pkey PRIMARY KEY (tier),
+    CONSTRAINT rollout_tiers_position_key UNIQUE ("position"),
+    CONSTRAINT rollout_tiers_tier_check
+        CHECK (pg_catalog.octet_length(tier) OPERATOR(pg_catalog.>=) 1
+           AND pg_catalog.octet_length(tier) OPERATOR(pg_catalog.<=) 255)
+);
+COMMENT ON TABLE @extschema@.rollout_tiers IS
+    'The tiers in which updates are rolled out, such as canary and stable.';
+COMMENT ON COLUMN @extschema@.rollout_tiers.tier IS 'The tier''s name.';
+COMMENT ON COLUMN @extschema@.rollout_tiers."position" IS
+    'The tier''s place in the order of a rollout; the lowest is first.';
+
+CREATE TABLE @extschema@.plugin_workspaces (
+    workspace_id uuid NOT NULL,
+    rollout_tier text,
+    CONSTRAINT plugin_workspaces_pkey PRIMARY KEY (workspace_id),
+    CONSTRAINT plugin_workspaces_rollout_tier_fkey
+        FOREIGN KEY (rollout_tier) REFERENCES @extschema@.rollout_tiers (tier)
+        ON UPDATE CASCADE ON DELETE SET NULL
+);
+-- For the foreign key: removing or renaming a tier looks for its workspaces.
+CREATE INDEX plugin_workspaces_rollout_tier_idx ON @extschema@.plugin_workspaces (rollout_tier)
+    WHERE rollout_tier IS NOT NULL;
+COMMENT ON TABLE @extschema@.plugin_workspaces IS
+    'The workspaces that may have plugins. Kept by attach_workspaces() or register_plugin_workspace().';
+COMMENT ON COLUMN @extschema@.plugin_workspaces.workspace_id IS
+    'The workspace''s id in the application.';
+COMMENT ON COLUMN @extschema@.plugin_workspaces.rollout_tier IS
+    'The tier in which the workspace gets updates; NULL: after all tiers.';
+
+CREATE TABLE @extschema@.workspace_plugins (
+    workspace_id uuid NOT NULL,
+    plugin_name text NOT NULL,
+    source_raw @extschema@.plugin_source NOT NULL,
+    upstream text GENERATED ALWAYS AS (@extschema@.plugin_source_upstream(source_raw)) STORED,
+    tracked_ref @extschema@.tracked_ref NOT NULL DEFAULT 'none',
+    installed_sha @extschema@.commit_sha,
+    installed_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
+    updated_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
+    CONSTRAINT workspace_plugins_pkey PRIMARY KEY (workspace_id, plugin_name),
+    CONSTRAINT workspace_plugins_workspace_id_fkey
+        FOREIGN KEY (workspace_id) REFERENCES @extschema@.plugin_workspaces (workspace_id)
+        ON UPDATE CASCADE ON DELETE CASCADE,
+    -- The limits keep every key of an index within what a page takes.
+    CONSTRAINT workspace_plugins_plugin_name_check
+        CHECK (pg_catalog.octet_length(plugin_name) OPERATOR(pg_catalog.>=) 1
+           AND pg_catalog.octet_length(plugin_name) OPERATOR(pg_catalog.<=) 255),
+    CONSTRAINT workspace_plugins_source_raw_check
+        CHECK (pg_catalog.octet_length(source_raw) OPERATOR(pg_catalog.>=) 1
+           AND pg_catalog.octet_length(source_raw) OPERATOR(pg_catalog.<=) 2048),
+    CONSTRAINT workspace_plugins_tracked_ref_check
+        CHECK (pg_catalog.octet_length(tracked_ref) OPERATOR(pg_catalog.<=) 512)
+);
+COMMENT ON TABLE @extschema@.workspace_plugins IS
+    'The plugins that are installed, by workspace. Written by record_workspace_plugin_install(), or directly under the same constraints.';
+COMMENT ON COLUMN @extschema@.workspace_plugins.workspace_id IS 'The workspace, as registered.';
+COMMENT ON COLUMN @extschema@.workspace_plugins.plugin_name IS
+    'The plugin''s name, unique in its workspace; 1 to 255 bytes.';
+COMMENT ON COLUMN @extschema@.workspace_plugins.source_raw IS
+    'Where the plugin was installed from, as the user wrote it; up to 2048 bytes, without secrets.';
+COMMENT ON COLUMN @extschema@.workspace_plugins.upstream IS
+    'The identity of the source''s repository; NULL where it has none.';
+COMMENT ON COLUMN @extschema@.workspace_plugins.tracked_ref IS
+    'The upstream ref that the install follows; none: it follows nothing.';
+COMMENT ON COLUMN @extschema@.workspace_plugins.installed_sha IS
+    'The commit that is installed; NULL where it is not known.';
+COMMENT ON COLUMN @extschema@.workspace_plugins.installed_at IS 'When the plugin was first recorded.';
+COMMENT ON COLUMN @extschema@.workspace_plugins.updated_at IS 'When the plugin was last recorded.';
+
+-- One statement each: another extension's hooks on the catalog may not bear several in one.
+SELECT pg_catalog.pg_extension_config_dump('@extschema@.rollout_tiers'::pg_catalog.regclass, '');
+SELECT pg_catalog.pg_extension_config_dump('@extschema@.plugin_workspaces'::pg_catalog.regclass, '');
+SELECT pg_catalog.pg_extension_config_dump('@extschema@.workspace_plugins'::pg_catalog.regclass, '');

@@ -1,0 +1,103 @@
+//! `record_workspace_plugin_install`: one install, on the hot path.
+
+use pgrx::datum::AnyElement;
+use pgrx::pg_sys::panic::CaughtError;
+use pgrx::pg_sys::{self, Datum};
+use pgrx::prelude::*;
+
+use super::plan::{self, Schema, Statement};
+use super::report::{hide_statement, raise};
+use crate::install::{Install, Refusal, Request};
+
+pub const UNKNOWN_WORKSPACE_HINT: &str = "Register it with register_plugin_workspace(), or attach \
+     the application's own table of workspaces with attach_workspaces().";
+
+/// The server names this constraint in its report of a workspace that is not there.
+const FOREIGN_KEY: &str = "workspace_plugins_workspace_id_fkey";
+
+const NAME: &str = "record_workspace_plugin_install";
+
+thread_local! {
+    static UPSERT: Statement = const { Statement::new(
+        "INSERT INTO @extschema@.workspace_plugins AS w
+             (workspace_id, plugin_name, source_raw, tracked_ref, installed_sha)
+         VALUES ($1, $2, $3, $4, $5)
+         ON CONFLICT (workspace_id, plugin_name) DO UPDATE SET
+             source_raw = excluded.source_raw,
+             tracked_ref = excluded.tracked_ref,
+             installed_sha = excluded.installed_sha,
+             updated_at = excluded.updated_at
+         RETURNING w",
+        &[pg_sys::UUIDOID, pg_sys::TEXTOID, pg_sys::TEXTOID, pg_sys::TEXTOID, pg_sys::TEXTOID],
+    ) };
+}
+
+/// Records an install, new or again, and gives the row as stored.
+#[pg_extern(sql = false)]
+fn record_workspace_plugin_install(
+    workspace_id: Option<pgrx::Uuid>,
+    plugin_name: Option<&str>,
+    source_raw: Option<&str>,
+    track: Option<&str>,
+    installed_sha: Option<&str>,
+    fcinfo: pg_sys::FunctionCallInfo,
+) -> Option<AnyElement> {
+    let request = Request {
+        workspace_id: workspace_id.map(|id| uuid::Uuid::from_bytes(*id.as_bytes())),
+        plugin_name: plugin_name.unwrap_or_default().into(),
+        source_raw: source_raw.unwrap_or_default().into(),
+        track: track.unwrap_or_default().into(),
+        installed_sha: installed_sha.unwrap_or_default().into(),
+    };
+    let install = request.check().unwrap_or_else(|refusal| refuse(&refusal));
+    let row = upsert(&Schema::of_call(fcinfo), &install);
+    // SAFETY: the datum is a row of the table, copied into the caller's memory.
+    unsafe { AnyElement::from_polymorphic_datum(row, false, pg_sys::RECORDOID) }
+}
+
+fn refuse(refusal: &Refusal) -> ! {
+    if matches!(refusal, Refusal::Secret(_)) {
+        hide_statement();
+    }
+    let message = match refusal {
+        // Word for word what validate_tracked_ref() says.
+        Refusal::Track(error) => error.to_string(),
+        other => format!("{NAME}: {other}"),
+    };
+    raise(sqlstate(refusal), message, refusal.hint(), NAME)
+}
+
+/// The SQLSTATE of a refusal.
+pub fn sqlstate(refusal: &Refusal) -> PgSqlErrorCode {
+    match refusal {
+        Refusal::TooLong(_) => PgSqlErrorCode::ERRCODE_STRING_DATA_RIGHT_TRUNCATION,
+        _ => PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
+    }
+}
+
+fn upsert(schema: &Schema, install: &Install<'_>) -> Datum {
+    let arguments = [
+        pgrx::Uuid::from_bytes(*install.workspace_id.as_bytes()).into_datum(),
+        install.plugin_name.as_ref().into_datum(),
+        install.source_raw.as_ref().into_datum(),
+        install.tracked_ref.as_ref().into_datum(),
+        install.installed_sha.as_deref().into_datum(),
+    ];
+    PgTryBuilder::new(|| {
+        plan::connected(|| {
+            let row = plan::run(&UPSERT, schema, &arguments).get(0, 0).expect("RETURNING a row");
+            // SAFETY: a composite value is passed by reference with its own length.
+            unsafe { pg_sys::SPI_datumTransfer(row, false, -1) }
+        })
+    })
+    .catch_when(PgSqlErrorCode::ERRCODE_FOREIGN_KEY_VIOLATION, |error| match error {
+        CaughtError::PostgresError(report) if report.message().contains(FOREIGN_KEY) => raise(
+            PgSqlErrorCode::ERRCODE_FOREIGN_KEY_VIOLATION,
+            format!("{NAME}: workspace \"{}\" is not registered", install.workspace_id),
+            Some(UNKNOWN_WORKSPACE_HINT),
+            NAME,
+        ),
+        other => other.rethrow(),
+    })
+    .execute()
+}

@@ -1,0 +1,141 @@
+//! `record_workspace_plugin_installs`: many installs in one statement.
+
+use std::ffi::CStr;
+
+use pgrx::datum::AnyElement;
+use pgrx::pg_sys::{self, Datum};
+use pgrx::prelude::*;
+use pgrx::{direct_function_call, IntoDatum};
+
+use super::plan::{self, Schema, Statement};
+use super::record::{UNKNOWN_WORKSPACE_HINT, sqlstate};
+use super::report::{hide_statement, raise};
+use crate::install::Refusal;
+use crate::install_batch::{self, BatchError, ElementError, Indexed};
+
+const NAME: &str = "record_workspace_plugin_installs";
+
+thread_local! {
+    /// Takes the locks that the foreign key would take, but before any install is touched and in
+    /// key order: a workspace that is being deleted locks itself first and its installs after.
+    static LOCK_WORKSPACES: Statement = const { Statement::new(
+        "SELECT pg_catalog.count(*) FROM (
+             SELECT FROM @extschema@.plugin_workspaces
+             WHERE workspace_id OPERATOR(pg_catalog.=) ANY ($1)
+             ORDER BY workspace_id FOR KEY SHARE) AS locked",
+        &[pg_sys::UUIDARRAYOID],
+    ) };
+    static UNKNOWN_WORKSPACES: Statement = const { Statement::new(
+        "SELECT wanted.id FROM pg_catalog.unnest($1) AS wanted (id)
+         WHERE NOT EXISTS (
+             SELECT FROM @extschema@.plugin_workspaces AS w
+             WHERE w.workspace_id OPERATOR(pg_catalog.=) wanted.id)",
+        &[pg_sys::UUIDARRAYOID],
+    ) };
+    static UPSERT: Statement = const { Statement::new(
+        "INSERT INTO @extschema@.workspace_plugins
+             (workspace_id, plugin_name, source_raw, tracked_ref, installed_sha)
+         SELECT * FROM ROWS FROM (
+             pg_catalog.unnest($1), pg_catalog.unnest($2), pg_catalog.unnest($3),
+             pg_catalog.unnest($4), pg_catalog.unnest($5))
+         ON CONFLICT (workspace_id, plugin_name) DO UPDATE SET
+             source_raw = excluded.source_raw,
+             tracked_ref = excluded.tracked_ref,
+             installed_sha = excluded.installed_sha,
+             updated_at = excluded.updated_at",
+        &[
+            pg_sys::UUIDARRAYOID,
+            pg_sys::TEXTARRAYOID,
+            pg_sys::TEXTARRAYOID,
+            pg_sys::TEXTARRAYOID,
+            pg_sys::TEXTARRAYOID,
+        ],
+    ) };
+}
+
+/// Records a batch, all or nothing, and gives the number of distinct installs in it.
+#[pg_extern(sql = false)]
+fn record_workspace_plugin_installs(
+    installs: Option<AnyElement>,
+    fcinfo: pg_sys::FunctionCallInfo,
+) -> i64 {
+    let json = installs.map_or("null", |installs| json_text(installs.datum()));
+    let installs = install_batch::decode(json).unwrap_or_else(|error| refuse(&error));
+    if !installs.is_empty() {
+        store(&Schema::of_call(fcinfo), &installs);
+    }
+    i64::try_from(installs.len()).expect("fewer than i64::MAX installs")
+}
+
+/// The text of a `jsonb` value, in memory that lives as long as the call.
+fn json_text<'a>(jsonb: Datum) -> &'a str {
+    // SAFETY: the argument is declared jsonb; jsonb_out() takes it, also compressed or stored aside.
+    let text = unsafe { direct_function_call::<&CStr>(pg_sys::jsonb_out, &[Some(jsonb)]) };
+    text.and_then(|text| text.to_str().ok()).expect("jsonb_out() gives UTF-8, as the database has it")
+}
+
+fn store(schema: &Schema, installs: &[Indexed<'_>]) {
+    let mut workspaces: Vec<_> = installs.iter().map(|i| i.install.workspace_id).collect();
+    workspaces.dedup();
+    plan::connected(|| {
+        lock_workspaces(schema, &workspaces, installs);
+        plan::run(&UPSERT, schema, &columns(installs));
+    });
+}
+
+fn lock_workspaces(schema: &Schema, workspaces: &[uuid::Uuid], installs: &[Indexed<'_>]) {
+    let ids = uuids(workspaces.iter());
+    let locked = plan::run(&LOCK_WORKSPACES, schema, &[ids]).get(0, 0).expect("a count");
+    if locked.value() == workspaces.len() {
+        return;
+    }
+    let unknown = plan::run(&UNKNOWN_WORKSPACES, schema, &[ids]);
+    let unknown: Vec<_> = (0..unknown.count).filter_map(|row| uuid_at(&unknown, row)).collect();
+    let first = installs
+        .iter()
+        .filter(|i| unknown.contains(&i.install.workspace_id))
+        .min_by_key(|i| i.index);
+    if let Some(Indexed { index, install }) = first {
+        raise(
+            PgSqlErrorCode::ERRCODE_FOREIGN_KEY_VIOLATION,
+            format!("{NAME}: element {index}: workspace \"{}\" is not registered", install.workspace_id),
+            Some(UNKNOWN_WORKSPACE_HINT),
+            NAME,
+        );
+    }
+}
+
+/// The parameters of the upsert: a column each.
+fn columns(installs: &[Indexed<'_>]) -> [Option<Datum>; 5] {
+    let installs = || installs.iter().map(|i| &i.install);
+    [
+        uuids(installs().map(|i| &i.workspace_id)),
+        installs().map(|i| &*i.plugin_name).collect::<Vec<_>>().into_datum(),
+        installs().map(|i| &*i.source_raw).collect::<Vec<_>>().into_datum(),
+        installs().map(|i| &*i.tracked_ref).collect::<Vec<_>>().into_datum(),
+        installs().map(|i| i.installed_sha.as_deref()).collect::<Vec<_>>().into_datum(),
+    ]
+}
+
+fn uuids<'a>(ids: impl Iterator<Item = &'a uuid::Uuid>) -> Option<Datum> {
+    ids.map(|id| pgrx::Uuid::from_bytes(*id.as_bytes())).collect::<Vec<_>>().into_datum()
+}
+
+fn uuid_at(rows: &plan::Rows, row: u64) -> Option<uuid::Uuid> {
+    let datum = rows.get(usize::try_from(row).ok()?, 0)?;
+    // SAFETY: the column is of type uuid.
+    let id = unsafe { pgrx::Uuid::from_datum(datum, false) }?;
+    Some(uuid::Uuid::from_bytes(*id.as_bytes()))
+}
+
+fn refuse(error: &BatchError) -> ! {
+    let refusal = match error {
+        BatchError::Element(_, ElementError::Refused(refusal)) => Some(refusal),
+        _ => None,
+    };
+    if matches!(refusal, Some(Refusal::Secret(_))) {
+        hide_statement();
+    }
+    let code = refusal.map_or(PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE, sqlstate);
+    raise(code, format!("{NAME}: {error}"), refusal.and_then(Refusal::hint), NAME)
+}

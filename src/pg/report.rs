@@ -1,0 +1,50 @@
+//! How errors are raised.
+
+use core::ffi::c_void;
+use core::ptr;
+
+use pgrx::pg_sys;
+use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::prelude::*;
+
+/// Raises an ERROR. `function` goes into its LOCATION.
+pub fn raise(
+    code: PgSqlErrorCode,
+    message: impl Into<String>,
+    hint: Option<&str>,
+    function: &'static str,
+) -> ! {
+    let mut report = ErrorReport::new(code, message.into(), function);
+    if let Some(hint) = hint {
+        report = report.set_hint(hint);
+    }
+    report.report(PgLogLevel::ERROR);
+    unreachable!("an ERROR does not return")
+}
+
+/// Keeps the text of the statement out of the server's log for the error that the caller raises
+/// next: it holds a secret that the error itself does not show.
+///
+/// pgrx has no word for `errhidestmt`, but the server calls context callbacks while it builds the
+/// report. This one is static and never taken off the stack: whoever catches the error restores
+/// the stack that was there before.
+pub fn hide_statement() {
+    static mut CALLBACK: pg_sys::ErrorContextCallback = pg_sys::ErrorContextCallback {
+        previous: ptr::null_mut(),
+        callback: Some(hide),
+        arg: ptr::null_mut(),
+    };
+    // SAFETY: a backend has one thread; an entry left from an earlier error is off the stack, since
+    // every error resets the stack, so that `previous` cannot point to the entry itself.
+    unsafe {
+        let callback = &raw mut CALLBACK;
+        (*callback).previous = pg_sys::error_context_stack;
+        pg_sys::error_context_stack = callback;
+    }
+}
+
+#[pg_guard]
+extern "C-unwind" fn hide(_argument: *mut c_void) {
+    // SAFETY: called by errfinish(), while a report is being built.
+    unsafe { pg_sys::errhidestmt(true) };
+}
