@@ -1,0 +1,79 @@
+# What a developer or a DBA does with this project; `make` lists it.
+# PG_CONFIG chooses the server, PG_MAJOR another PostgreSQL than Debian's own.
+
+ifdef PG_CONFIG
+export PG_CONFIG
+endif
+ifdef PG_MAJOR
+export PG_MAJOR
+endif
+
+FUZZ_SECONDS ?= 60
+export FUZZ_SECONDS
+
+# Cheap layers first.
+LAYERS = check-fmt lint check-deny check-unit check-docs check-pg check-security \
+	check-regress check-isolation check-client fuzz
+
+TARGETS = help demo install test bench fmt lint check-fmt check-deny advisories check-unit \
+	check-docs check-pg check-security check-regress check-isolation check-client fuzz \
+	setup-build setup-test setup-bench
+.PHONY: $(TARGETS)
+
+help: ## list the targets
+	@sed -nE 's/^([a-z-]+):.* ## (.*)/  make \1 @\2/p' $(MAKEFILE_LIST) | column -t -s@
+
+demo: setup-build ## a tour in a throwaway server
+	@scripts/demo
+
+install: ## build and install for the server of PG_CONFIG=/path/to/pg_config
+	@scripts/install
+
+test: setup-test ## all test layers
+	@scripts/run-layers $(LAYERS)
+
+bench: setup-bench ## side-by-side benchmarks
+	@scripts/bench
+
+fmt: ## format the Rust code
+	@cargo fmt --all
+	@cargo fmt --manifest-path fuzz/Cargo.toml
+
+check-fmt: ## is the Rust code formatted?
+	@scripts/check-fmt
+
+lint: setup-test ## clippy and shellcheck
+	@scripts/check-lint
+
+check-deny: setup-test ## licenses and origins of the dependencies
+	@cargo deny --log-level error check bans licenses sources
+
+advisories: setup-test ## known vulnerabilities of the dependencies (needs the internet)
+	@cargo deny check advisories
+
+check-unit: ## unit and property tests, without a server
+	@cargo test --quiet --no-default-features
+
+check-docs: ## the documentation builds, its links lead somewhere
+	@scripts/check-docs
+
+check-pg: setup-build ## tests inside the server
+	@scripts/check-pg
+
+check-security: setup-test ## pgspot and plpgsql_check
+	@scripts/check-security
+
+check-regress: setup-test ## the SQL suite on three PostgreSQL majors
+	@scripts/check-regress
+
+check-isolation: setup-build ## specs with several sessions
+	@scripts/check-isolation
+
+check-client: setup-build ## tests from outside: many connections, crashes, dumps
+	@scripts/check-client
+
+fuzz: setup-test ## fuzz for FUZZ_SECONDS=60
+	@scripts/fuzz
+
+setup-build setup-test setup-bench:
+	@scripts/setup $(@:setup-%=%)
