@@ -8,10 +8,6 @@ use uuid::Uuid;
 use crate::tracked_ref::{self, InvalidTrackedRef};
 use crate::{commit_sha, quoted, source};
 
-/// What to do about a source that holds a secret.
-pub const SECRET_HINT: &str =
-    "Leave credentials to git: a credential helper or an ssh key of whoever fetches.";
-
 /// The fields of a request, by the names that callers use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Field {
@@ -24,8 +20,13 @@ pub enum Field {
 
 impl Field {
     /// All of them, in the order of the function's arguments.
-    pub const ALL: [Self; 5] =
-        [Self::WorkspaceId, Self::PluginName, Self::SourceRaw, Self::Track, Self::InstalledSha];
+    pub const ALL: [Self; 5] = [
+        Self::WorkspaceId,
+        Self::PluginName,
+        Self::SourceRaw,
+        Self::Track,
+        Self::InstalledSha,
+    ];
 
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -76,7 +77,9 @@ impl<'a> Request<'a> {
     /// # Errors
     /// The first field that cannot be stored, and why.
     pub fn check(self) -> Result<Install<'a>, Refusal> {
-        let workspace_id = self.workspace_id.ok_or(Refusal::Missing(Field::WorkspaceId))?;
+        let workspace_id = self
+            .workspace_id
+            .ok_or(Refusal::Missing(Field::WorkspaceId))?;
         let plugin_name = required(self.plugin_name, Field::PluginName)?;
         let source_raw = required(self.source_raw, Field::SourceRaw)?;
         if let Some(secret) = source::secret_in(&source_raw) {
@@ -84,7 +87,13 @@ impl<'a> Request<'a> {
         }
         let tracked_ref = fitting(canonical(self.track)?, Field::Track)?;
         let installed_sha = full_sha(self.installed_sha)?;
-        Ok(Install { workspace_id, plugin_name, source_raw, tracked_ref, installed_sha })
+        Ok(Install {
+            workspace_id,
+            plugin_name,
+            source_raw,
+            tracked_ref,
+            installed_sha,
+        })
     }
 }
 
@@ -106,16 +115,27 @@ pub fn parse_workspace_id(text: &str) -> Result<Option<Uuid>, Refusal> {
     }
     match Uuid::try_parse(text) {
         Ok(id) if !text.starts_with("urn:") => Ok(Some(id)),
-        _ => Err(Refusal::NotAUuid(quoted::quoted(text.as_bytes(), Field::WorkspaceId.limit()))),
+        _ => Err(Refusal::NotAUuid(quoted::quoted(
+            text.as_bytes(),
+            Field::WorkspaceId.limit(),
+        ))),
     }
 }
 
 fn required(value: Cow<'_, str>, field: Field) -> Result<Cow<'_, str>, Refusal> {
-    if value.is_empty() { Err(Refusal::Missing(field)) } else { fitting(value, field) }
+    if value.is_empty() {
+        Err(Refusal::Missing(field))
+    } else {
+        fitting(value, field)
+    }
 }
 
 fn fitting(value: Cow<'_, str>, field: Field) -> Result<Cow<'_, str>, Refusal> {
-    if value.len() > field.limit() { Err(Refusal::TooLong(field)) } else { Ok(value) }
+    if value.len() > field.limit() {
+        Err(Refusal::TooLong(field))
+    } else {
+        Ok(value)
+    }
 }
 
 fn canonical(track: Cow<'_, str>) -> Result<Cow<'_, str>, Refusal> {
@@ -133,7 +153,10 @@ fn full_sha(sha: Cow<'_, str>) -> Result<Option<Cow<'_, str>>, Refusal> {
     } else if commit_sha::is_full(sha.as_bytes()) {
         Ok(Some(sha))
     } else {
-        Err(Refusal::Sha(quoted::quoted(sha.as_bytes(), Field::InstalledSha.limit())))
+        Err(Refusal::Sha(quoted::quoted(
+            sha.as_bytes(),
+            Field::InstalledSha.limit(),
+        )))
     }
 }
 
@@ -169,7 +192,7 @@ impl Refusal {
     #[must_use]
     pub fn hint(&self) -> Option<&'static str> {
         match self {
-            Self::Secret(_) => Some(SECRET_HINT),
+            Self::Secret(_) => Some(source::SECRET_HINT),
             _ => None,
         }
     }
@@ -226,46 +249,89 @@ mod tests {
 
     #[test]
     fn trims_the_track_only() {
-        let install = Request { track: "\u{a0} tag:v1\n".into(), plugin_name: " p ".into(), ..request() };
+        let install = Request {
+            track: "\u{a0} tag:v1\n".into(),
+            plugin_name: " p ".into(),
+            ..request()
+        };
         let install = install.check().unwrap();
-        assert_eq!((&*install.tracked_ref, &*install.plugin_name), ("tag:v1", " p "));
+        assert_eq!(
+            (&*install.tracked_ref, &*install.plugin_name),
+            ("tag:v1", " p ")
+        );
     }
 
     #[test]
     fn required_fields() {
-        assert_eq!(refusal(Request::default()), "missing required field \"workspace_id\"");
-        let no_name = Request { plugin_name: "".into(), ..request() };
+        assert_eq!(
+            refusal(Request::default()),
+            "missing required field \"workspace_id\""
+        );
+        let no_name = Request {
+            plugin_name: "".into(),
+            ..request()
+        };
         assert_eq!(refusal(no_name), "missing required field \"plugin_name\"");
-        let no_source = Request { source_raw: "".into(), ..request() };
+        let no_source = Request {
+            source_raw: "".into(),
+            ..request()
+        };
         assert_eq!(refusal(no_source), "missing required field \"source_raw\"");
     }
 
     #[test]
     fn limits() {
-        let fits = Request { plugin_name: "x".repeat(255).into(), ..request() };
+        let fits = Request {
+            plugin_name: "x".repeat(255).into(),
+            ..request()
+        };
         assert!(fits.check().is_ok());
-        let name = Request { plugin_name: "x".repeat(256).into(), ..request() };
-        assert_eq!(refusal(name), "field \"plugin_name\" is longer than 255 bytes");
-        let source = Request { source_raw: "x".repeat(2049).into(), ..request() };
-        assert_eq!(refusal(source), "field \"source_raw\" is longer than 2048 bytes");
-        let track = Request { track: format!("tag:{}", "x".repeat(509)).into(), ..request() };
+        let name = Request {
+            plugin_name: "x".repeat(256).into(),
+            ..request()
+        };
+        assert_eq!(
+            refusal(name),
+            "field \"plugin_name\" is longer than 255 bytes"
+        );
+        let source = Request {
+            source_raw: "x".repeat(2049).into(),
+            ..request()
+        };
+        assert_eq!(
+            refusal(source),
+            "field \"source_raw\" is longer than 2048 bytes"
+        );
+        let track = Request {
+            track: format!("tag:{}", "x".repeat(509)).into(),
+            ..request()
+        };
         assert_eq!(refusal(track), "field \"track\" is longer than 512 bytes");
     }
 
     #[test]
     fn shas_and_tracks() {
-        let sha = Request { installed_sha: "ABC".into(), ..request() };
+        let sha = Request {
+            installed_sha: "ABC".into(),
+            ..request()
+        };
         assert_eq!(
             refusal(sha),
             "invalid installed_sha \"ABC\": expected 40 or 64 lower-case hexadecimal digits"
         );
-        let track = Request { track: "main".into(), ..request() };
+        let track = Request {
+            track: "main".into(),
+            ..request()
+        };
         assert!(refusal(track).starts_with("invalid track value \"main\": expected 'none'"));
     }
 
     #[test]
     fn a_secret_is_refused_and_not_shown() {
-        let secret = Request { source_raw: "https://user:hunter2@host/a/b".into(), ..request() };
+        let secret = Request {
+            source_raw: "https://user:hunter2@host/a/b".into(),
+            ..request()
+        };
         let refusal = secret.check().unwrap_err();
         assert_eq!(refusal.field(), Field::SourceRaw);
         assert!(refusal.hint().is_some());

@@ -4,10 +4,10 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::Deserialize;
-use serde_json::value::RawValue;
 use crate::install::{Field, Install, Refusal, Request, parse_workspace_id};
 use crate::quoted::quoted;
+use serde::Deserialize;
+use serde_json::value::RawValue;
 
 /// Characters of a key that an error shows.
 const SHOWN_CHARACTERS: usize = 64;
@@ -63,7 +63,10 @@ pub fn decode(json: &str) -> Result<Vec<Indexed<'_>>, BatchError> {
 
 fn keep_last_of_each_key(installs: &mut Vec<Indexed<'_>>) {
     installs.sort_unstable_by(|a, b| {
-        a.install.key().cmp(&b.install.key()).then(b.index.cmp(&a.index))
+        a.install
+            .key()
+            .cmp(&b.install.key())
+            .then(b.index.cmp(&a.index))
     });
     installs.dedup_by(|later, kept| later.install.key() == kept.install.key());
 }
@@ -78,7 +81,8 @@ fn install(json: &str) -> Result<Install<'_>, ElementError> {
     let mut request = Request::default();
     for (key, value) in fields {
         let field = Field::ALL.into_iter().find(|field| field.name() == key);
-        let field = field.ok_or_else(|| ElementError::UnknownKey(quoted(key.as_bytes(), SHOWN_CHARACTERS)))?;
+        let field = field
+            .ok_or_else(|| ElementError::UnknownKey(quoted(key.as_bytes(), SHOWN_CHARACTERS)))?;
         set(&mut request, field, value.get())?;
     }
     request.check().map_err(ElementError::Refused)
@@ -87,7 +91,9 @@ fn install(json: &str) -> Result<Install<'_>, ElementError> {
 fn set<'a>(request: &mut Request<'a>, field: Field, json: &'a str) -> Result<(), ElementError> {
     let text = string(field, json)?;
     match field {
-        Field::WorkspaceId => request.workspace_id = parse_workspace_id(&text).map_err(ElementError::Refused)?,
+        Field::WorkspaceId => {
+            request.workspace_id = parse_workspace_id(&text).map_err(ElementError::Refused)?;
+        }
         Field::PluginName => request.plugin_name = text,
         Field::SourceRaw => request.source_raw = text,
         Field::Track => request.track = text,
@@ -125,7 +131,9 @@ fn type_name(json: &str) -> &'static str {
 impl fmt::Display for BatchError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotAnArray(found) => write!(f, "installs must be an array of objects, not {found}"),
+            Self::NotAnArray(found) => {
+                write!(f, "installs must be an array of objects, not {found}")
+            }
             Self::Element(index, error) => write!(f, "element {index}: {error}"),
             Self::Syntax(error) => error.fmt(f),
         }
@@ -167,7 +175,10 @@ mod tests {
     fn borrows_and_defaults() {
         let json = element(r#", "track": " tag:v1 ", "installed_sha": null"#);
         let installs = decode(&json).unwrap();
-        assert!(matches!(installs[0].install.plugin_name, Cow::Borrowed("p")));
+        assert!(matches!(
+            installs[0].install.plugin_name,
+            Cow::Borrowed("p")
+        ));
         assert_eq!(installs[0].install.tracked_ref, "tag:v1");
         assert_eq!(installs[0].install.installed_sha, None);
         assert!(decode("[]").unwrap().is_empty());
@@ -176,24 +187,57 @@ mod tests {
     #[test]
     fn last_of_a_key_wins_and_order_is_by_key() {
         let one = |w: u32, name: &str, source: &str| {
-            format!(r#"{{"workspace_id": "{}", "plugin_name": "{name}", "source_raw": "{source}"}}"#, Uuid::from_u128(w.into()))
+            format!(
+                r#"{{"workspace_id": "{}", "plugin_name": "{name}", "source_raw": "{source}"}}"#,
+                Uuid::from_u128(w.into())
+            )
         };
-        let json = format!("[{},{},{},{}]", one(2, "a", "1"), one(1, "b", "2"), one(2, "a", "3"), one(1, "a", "4"));
+        let json = format!(
+            "[{},{},{},{}]",
+            one(2, "a", "1"),
+            one(1, "b", "2"),
+            one(2, "a", "3"),
+            one(1, "a", "4")
+        );
         let installs = decode(&json).unwrap();
-        let order: Vec<_> = installs.iter().map(|i| (i.index, &*i.install.source_raw)).collect();
+        let order: Vec<_> = installs
+            .iter()
+            .map(|i| (i.index, &*i.install.source_raw))
+            .collect();
         assert_eq!(order, [(3, "4"), (1, "2"), (2, "3")]);
     }
 
     #[test]
     fn wrong_shapes() {
-        assert_eq!(error("{}"), "installs must be an array of objects, not an object");
-        assert_eq!(error("null"), "installs must be an array of objects, not null");
+        assert_eq!(
+            error("{}"),
+            "installs must be an array of objects, not an object"
+        );
+        assert_eq!(
+            error("null"),
+            "installs must be an array of objects, not null"
+        );
         assert_eq!(error("[1]"), "element 0: must be an object, not a number");
-        assert_eq!(error(&element(r#", "Track": "x""#)), "element 0: unknown key \"Track\"");
-        assert_eq!(error(&element(r#", "track": 5"#)), "element 0: field \"track\" must be a string, not a number");
-        assert_eq!(error(&element(r#", "track": {"a": []}"#)), "element 0: field \"track\" must be a string, not an object");
-        assert_eq!(error(r#"[{"workspace_id": "x"}]"#), "element 0: invalid workspace_id \"x\": expected a UUID");
-        assert_eq!(error("[{}]"), "element 0: missing required field \"workspace_id\"");
+        assert_eq!(
+            error(&element(r#", "Track": "x""#)),
+            "element 0: unknown key \"Track\""
+        );
+        assert_eq!(
+            error(&element(r#", "track": 5"#)),
+            "element 0: field \"track\" must be a string, not a number"
+        );
+        assert_eq!(
+            error(&element(r#", "track": {"a": []}"#)),
+            "element 0: field \"track\" must be a string, not an object"
+        );
+        assert_eq!(
+            error(r#"[{"workspace_id": "x"}]"#),
+            "element 0: invalid workspace_id \"x\": expected a UUID"
+        );
+        assert_eq!(
+            error("[{}]"),
+            "element 0: missing required field \"workspace_id\""
+        );
     }
 
     #[test]
@@ -208,8 +252,13 @@ mod tests {
 
     #[test]
     fn a_bad_track_names_its_field_and_a_secret_is_not_shown() {
-        assert!(error(&element(r#", "track": "main""#)).starts_with("element 0: field \"track\": invalid track value \"main\""));
-        let json = format!(r#"[{{"workspace_id": "{W}", "plugin_name": "p", "source_raw": "https://u:hunter2@h/a"}}]"#);
+        assert!(
+            error(&element(r#", "track": "main""#))
+                .starts_with("element 0: field \"track\": invalid track value \"main\"")
+        );
+        let json = format!(
+            r#"[{{"workspace_id": "{W}", "plugin_name": "p", "source_raw": "https://u:hunter2@h/a"}}]"#
+        );
         assert!(!error(&json).contains("hunter2"));
     }
 }

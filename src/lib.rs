@@ -22,3 +22,14 @@ pub mod tracked_ref;
 
 #[cfg(feature = "server")]
 mod pg;
+
+/// What pgrx's test runner asks for.
+#[cfg(all(test, feature = "pg_test"))]
+pub mod pg_test {
+    pub fn setup(_options: Vec<&str>) {}
+
+    #[must_use]
+    pub fn postgresql_conf_options() -> Vec<&'static str> {
+        Vec::new()
+    }
+}

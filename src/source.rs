@@ -13,6 +13,10 @@ use std::net::Ipv6Addr;
 const SCHEMES: [&str; 7] = ["github", "gitea", "https", "http", "ssh", "git", "file"];
 const SSH_SCHEMES: [&str; 3] = ["ssh", "git+ssh", "ssh+git"];
 
+/// What to do about a source that holds a secret.
+pub const SECRET_HINT: &str =
+    "Leave credentials to git: a credential helper or an ssh key of whoever fetches.";
+
 /// Why a source must not be stored. Its text never contains any part of the source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Secret {
@@ -65,7 +69,11 @@ pub fn secret_in(source: &str) -> Option<Secret> {
                 authority_secret(scheme_at_end(&source[..at]), &source[at + mark.len()..])
             })
         })
-        .or_else(|| before(source, &['#']).contains('?').then_some(Secret::Query))
+        .or_else(|| {
+            before(source, &['#'])
+                .contains('?')
+                .then_some(Secret::Query)
+        })
 }
 
 /// `text` up to the first of `ends`.
@@ -87,7 +95,11 @@ fn scp_secret(text: &str) -> Option<Secret> {
 fn authority_secret(scheme: &str, rest: &str) -> Option<Secret> {
     // curl, and so git, skips surplus slashes and takes the host behind them.
     let is_file = scheme_is(scheme, "file") || scheme_is(scheme, "git+file");
-    let rest = if is_file { rest } else { rest.trim_start_matches('/') };
+    let rest = if is_file {
+        rest
+    } else {
+        rest.trim_start_matches('/')
+    };
     let authority = before(rest, &['/', '?', '#']);
     let (user, host) = authority.rsplit_once('@').unwrap_or(("", authority));
     if has_colon(user) || !ends_in_port(host) {
@@ -169,7 +181,7 @@ fn scp_upstream(location: &str) -> Option<String> {
     let (user, rest) = location.split_once('@')?;
     let host_len = rest.len() - after_ipv6(rest).len();
     let (host, path) = rest.split_at(host_len + rest[host_len..].find(':')?);
-    if user.is_empty() || user.contains(['/', '?', '[']) || host.contains('/') {
+    if user.is_empty() || user.contains(['/', '?', '[']) || host.contains(['/', '?']) {
         return None;
     }
     host_upstream("ssh", &format!("{user}@{host}/{}", &path[1..]))
@@ -180,7 +192,10 @@ fn host_upstream(scheme: &str, rest: &str) -> Option<String> {
     let (_, path) = rest.split_once('/')?;
     let mut identity = host(&url)?;
     let on_github = identity == "github.com";
-    if let Some(port) = url.port.filter(|_| url.port != Scheme::from(scheme).default_port()) {
+    if let Some(port) = url
+        .port
+        .filter(|_| url.port != Scheme::from(scheme).default_port())
+    {
         write!(identity, ":{port}").ok()?;
     }
     let path = if on_github {
@@ -196,7 +211,8 @@ fn host_upstream(scheme: &str, rest: &str) -> Option<String> {
 fn check(rest: &str) -> Option<Url> {
     let url = gix_url::parse(format!("https://{rest}").as_str()).ok()?;
     let path = std::str::from_utf8(&url.path).ok()?;
-    let dots = |segment: &str| matches!(segment.strip_suffix(".git").unwrap_or(segment), "." | "..");
+    let dots =
+        |segment: &str| matches!(segment.strip_suffix(".git").unwrap_or(segment), "." | "..");
     let refused = path.split('/').any(dots)
         || path.trim_start_matches('/').starts_with('-')
         || path.contains(|c: char| c.is_control() || c == '\\')

@@ -4,14 +4,14 @@
 //!
 //! # Stages
 //!
-//! 1. The highest stable version, strictly by SemVer 2.0.0 after an optional `v` or `V`.
+//! 1. The highest stable version: strict Semantic Versioning 2.0.0 after an optional `v` or `V`.
 //! 2. If the stream has none: its highest pre-release.
 //! 3. If it has no strict version at all: the highest name of one to three numeric parts.
 //!
 //! # Total ordering
 //!
-//! SemVer precedence, or the numbers of a numeric name; then build metadata, none being lowest;
-//! then the bytes of the tag.
+//! Precedence by that standard, or the numbers of a numeric name; then build metadata, none being
+//! lowest; then the bytes of the tag.
 
 mod name;
 mod wanted;
@@ -59,7 +59,9 @@ fn highest<'a>(
 ) -> Option<&'a str> {
     let highest_major = installed
         .and_then(|tag| Name::parse(stream.prefix, tag))
-        .map_or(u64::MAX, |name| name.major().saturating_add(MAX_MAJORS_ABOVE_INSTALLED));
+        .map_or(u64::MAX, |name| {
+            name.major().saturating_add(MAX_MAJORS_ABOVE_INSTALLED)
+        });
     let mut best = Best::default();
     for tag in tags {
         if let Some(name) = Name::parse(stream.prefix, tag)
@@ -88,9 +90,11 @@ impl<'a> Best<'a> {
                 }
             }
             (Name::Strict(version), Range::Any) => {
-                let stage = match version.pre.is_empty() {
-                    true => &mut self.stable,
-                    false => &mut self.prerelease,
+                let is_stable = version.pre.is_empty();
+                let stage = if is_stable {
+                    &mut self.stable
+                } else {
+                    &mut self.prerelease
                 };
                 raise(stage, version, tag);
             }

@@ -179,7 +179,9 @@ const SHOWN_CHARACTERS: usize = 128;
 
 impl InvalidTrackedRef {
     fn new(text: &[u8]) -> Self {
-        Self { shown: crate::quoted::quoted(text, SHOWN_CHARACTERS) }
+        Self {
+            shown: crate::quoted::quoted(text, SHOWN_CHARACTERS),
+        }
     }
 }
 
@@ -207,7 +209,14 @@ mod tests {
 
     #[test]
     fn nothing_is_none() {
-        for text in ["", "   ", "none", "\tnone\n", "\u{a0}", "\u{3000}none\u{2028}"] {
+        for text in [
+            "",
+            "   ",
+            "none",
+            "\tnone\n",
+            "\u{a0}",
+            "\u{3000}none\u{2028}",
+        ] {
             assert_eq!(canonical(text), Ok("none"), "{text:?}");
         }
     }
@@ -242,8 +251,22 @@ mod tests {
     #[test]
     fn everything_else_is_refused() {
         for text in [
-            "tag:", "sha:", "ref:", "tag", "latest", "main", "v1.0.0", "random", "TAG:v1", "None",
-            "branch:main", "tag: ", "nonee", "non", "\u{200b}none", "tag\u{a0}:v1",
+            "tag:",
+            "sha:",
+            "ref:",
+            "tag",
+            "latest",
+            "main",
+            "v1.0.0",
+            "random",
+            "TAG:v1",
+            "None",
+            "branch:main",
+            "tag: ",
+            "nonee",
+            "non",
+            "\u{200b}none",
+            "tag\u{a0}:v1",
         ] {
             assert!(canonical(text).is_err(), "{text:?}");
             assert!(!is_canonical(text.as_bytes()), "{text:?}");
@@ -260,11 +283,18 @@ mod tests {
 
     #[test]
     fn errors_show_the_value_escaped_and_cut() {
-        let expected = "expected 'none' | 'tag:vX.Y.Z' | 'tag:latest' | 'sha:<full>' | 'ref:<name>'";
-        assert_eq!(canonical("ma\"in\n\tx"), Err(format!(r#"invalid track value "ma\"in\n\tx": {expected}"#)));
+        let expected =
+            "expected 'none' | 'tag:vX.Y.Z' | 'tag:latest' | 'sha:<full>' | 'ref:<name>'";
+        assert_eq!(
+            canonical("ma\"in\n\tx"),
+            Err(format!(r#"invalid track value "ma\"in\n\tx": {expected}"#))
+        );
         let long = "é".repeat(1000);
         let cut = "é".repeat(128);
-        assert_eq!(canonical(&long), Err(format!("invalid track value \"{cut}\": {expected}")));
+        assert_eq!(
+            canonical(&long),
+            Err(format!("invalid track value \"{cut}\": {expected}"))
+        );
     }
 
     #[test]

@@ -24,14 +24,59 @@ mod tracked_ref;
 
 pgrx::pg_module_magic!(name, version);
 
-pgrx::extension_sql_file!("../../sql/requirements.sql", name = "requirements", bootstrap);
-pgrx::extension_sql_file!("../../sql/tracked_ref.sql", name = "tracked_ref", requires = ["requirements"]);
-pgrx::extension_sql_file!("../../sql/commit_sha.sql", name = "commit_sha", requires = ["tracked_ref"]);
-pgrx::extension_sql_file!("../../sql/source.sql", name = "source", requires = ["commit_sha"]);
-pgrx::extension_sql_file!("../../sql/tag_choice.sql", name = "tag_choice", requires = ["source"]);
-pgrx::extension_sql_file!("../../sql/tables.sql", name = "tables", requires = ["tag_choice"]);
-pgrx::extension_sql_file!("../../sql/workspaces.sql", name = "workspaces", requires = ["tables"]);
-pgrx::extension_sql_file!("../../sql/attach.sql", name = "attach", requires = ["workspaces"]);
-pgrx::extension_sql_file!("../../sql/record.sql", name = "record", requires = ["attach"]);
-pgrx::extension_sql_file!("../../sql/import.sql", name = "import", requires = ["record"]);
-pgrx::extension_sql_file!("../../sql/access.sql", name = "access", requires = ["import"], finalize);
+pgrx::extension_sql_file!(
+    "../../sql/requirements.sql",
+    name = "requirements",
+    bootstrap
+);
+pgrx::extension_sql_file!(
+    "../../sql/tracked_ref.sql",
+    name = "tracked_ref",
+    requires = ["requirements"]
+);
+pgrx::extension_sql_file!(
+    "../../sql/commit_sha.sql",
+    name = "commit_sha",
+    requires = ["tracked_ref"]
+);
+pgrx::extension_sql_file!(
+    "../../sql/source.sql",
+    name = "source",
+    requires = ["commit_sha"]
+);
+pgrx::extension_sql_file!(
+    "../../sql/tag_choice.sql",
+    name = "tag_choice",
+    requires = ["source"]
+);
+pgrx::extension_sql_file!(
+    "../../sql/tables.sql",
+    name = "tables",
+    requires = ["tag_choice"]
+);
+pgrx::extension_sql_file!(
+    "../../sql/workspaces.sql",
+    name = "workspaces",
+    requires = ["tables"]
+);
+pgrx::extension_sql_file!(
+    "../../sql/attach.sql",
+    name = "attach",
+    requires = ["workspaces"]
+);
+pgrx::extension_sql_file!(
+    "../../sql/record.sql",
+    name = "record",
+    requires = ["attach"]
+);
+pgrx::extension_sql_file!(
+    "../../sql/import.sql",
+    name = "import",
+    requires = ["record"]
+);
+pgrx::extension_sql_file!(
+    "../../sql/access.sql",
+    name = "access",
+    requires = ["import"],
+    finalize
+);

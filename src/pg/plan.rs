@@ -34,8 +34,15 @@ impl Schema {
         unsafe {
             let oid = pg_sys::get_func_namespace(function);
             let name = pg_sys::get_namespace_name(oid);
-            let name = if name.is_null() { c"" } else { CStr::from_ptr(name) };
-            Self { oid, name: name.to_owned() }
+            let name = if name.is_null() {
+                c""
+            } else {
+                CStr::from_ptr(name)
+            };
+            Self {
+                oid,
+                name: name.to_owned(),
+            }
         }
     }
 
@@ -56,7 +63,11 @@ pub struct Statement {
 impl Statement {
     /// `sql` names the extension's schema as `@extschema@`; `types` are those of `$1`, `$2`, ….
     pub const fn new(sql: &'static str, types: &'static [pg_sys::Oid]) -> Self {
-        Self { sql, types, kept: RefCell::new(None) }
+        Self {
+            sql,
+            types,
+            kept: RefCell::new(None),
+        }
     }
 
     fn plan(&self, schema: &Schema) -> pg_sys::SPIPlanPtr {
@@ -103,7 +114,10 @@ pub struct Rows {
 impl Rows {
     /// A column of a row, both counted from 0; nothing for NULL.
     pub fn get(&self, row: usize, column: usize) -> Option<pg_sys::Datum> {
-        assert!((row as u64) < self.count && !self.table.is_null(), "no such row");
+        assert!(
+            (row as u64) < self.count && !self.table.is_null(),
+            "no such row"
+        );
         let attribute = i32::try_from(column).expect("a handful of columns") + 1;
         let mut null = false;
         // SAFETY: the row is there, and SPI_getbinval() checks the attribute's number.
@@ -122,17 +136,30 @@ pub fn run(
     arguments: &[Option<pg_sys::Datum>],
 ) -> Rows {
     let plan = statement.with(|statement| {
-        assert_eq!(statement.types.len(), arguments.len(), "parameters of a statement");
+        assert_eq!(
+            statement.types.len(),
+            arguments.len(),
+            "parameters of a statement"
+        );
         statement.plan(schema)
     });
-    let mut values: Vec<_> =
-        arguments.iter().map(|datum| datum.unwrap_or(pg_sys::Datum::from(0))).collect();
-    let nulls: Vec<_> = arguments.iter().map(|datum| if datum.is_some() { b' ' } else { b'n' }).collect();
+    let mut values: Vec<_> = arguments
+        .iter()
+        .map(|datum| datum.unwrap_or(pg_sys::Datum::from(0)))
+        .collect();
+    let nulls: Vec<_> = arguments
+        .iter()
+        .map(|datum| if datum.is_some() { b' ' } else { b'n' })
+        .collect();
     // SAFETY: the plan is kept; values and nulls are as many as it has parameters.
     unsafe {
-        let status = pg_sys::SPI_execute_plan(plan, values.as_mut_ptr(), nulls.as_ptr().cast(), false, 0);
+        let status =
+            pg_sys::SPI_execute_plan(plan, values.as_mut_ptr(), nulls.as_ptr().cast(), false, 0);
         assert!(status > 0, "SPI_execute_plan: {status}");
-        Rows { count: pg_sys::SPI_processed, table: pg_sys::SPI_tuptable }
+        Rows {
+            count: pg_sys::SPI_processed,
+            table: pg_sys::SPI_tuptable,
+        }
     }
 }
 

@@ -46,21 +46,21 @@ text_predicate!(
     commit_sha::is_full
 );
 
-/// Asks `test` about the bytes of a text value, and copies only what is compressed or stored aside.
+/// Asks `predicate` about the bytes of a text value, and copies only what is compressed or stored aside.
 ///
 /// # Safety
 /// `text` points to a valid varlena.
 #[inline]
-unsafe fn with_bytes(text: *mut pg_sys::varlena, test: impl FnOnce(&[u8]) -> bool) -> bool {
+unsafe fn with_bytes(text: *mut pg_sys::varlena, predicate: impl FnOnce(&[u8]) -> bool) -> bool {
     // SAFETY: by the caller's word the header is valid, and tells which of the forms this is.
     unsafe {
         let stored_plainly = varlena::varatt_is_4b_u(text)
             || (varlena::varatt_is_1b(text) && !varlena::varatt_is_1b_e(text));
         if stored_plainly {
-            return test(varlena::varlena_to_byte_slice(text));
+            return predicate(varlena::varlena_to_byte_slice(text));
         }
         let copy = pg_sys::pg_detoast_datum_packed(text);
-        let answer = test(varlena::varlena_to_byte_slice(copy));
+        let answer = predicate(varlena::varlena_to_byte_slice(copy));
         pg_sys::pfree(copy.cast());
         answer
     }

@@ -85,19 +85,27 @@ fn upsert(schema: &Schema, install: &Install<'_>) -> Datum {
     ];
     PgTryBuilder::new(|| {
         plan::connected(|| {
-            let row = plan::run(&UPSERT, schema, &arguments).get(0, 0).expect("RETURNING a row");
+            let row = plan::run(&UPSERT, schema, &arguments)
+                .get(0, 0)
+                .expect("RETURNING a row");
             // SAFETY: a composite value is passed by reference with its own length.
             unsafe { pg_sys::SPI_datumTransfer(row, false, -1) }
         })
     })
-    .catch_when(PgSqlErrorCode::ERRCODE_FOREIGN_KEY_VIOLATION, |error| match error {
-        CaughtError::PostgresError(report) if report.message().contains(FOREIGN_KEY) => raise(
-            PgSqlErrorCode::ERRCODE_FOREIGN_KEY_VIOLATION,
-            format!("{NAME}: workspace \"{}\" is not registered", install.workspace_id),
-            Some(UNKNOWN_WORKSPACE_HINT),
-            NAME,
-        ),
-        other => other.rethrow(),
-    })
+    .catch_when(
+        PgSqlErrorCode::ERRCODE_FOREIGN_KEY_VIOLATION,
+        |error| match error {
+            CaughtError::PostgresError(report) if report.message().contains(FOREIGN_KEY) => raise(
+                PgSqlErrorCode::ERRCODE_FOREIGN_KEY_VIOLATION,
+                format!(
+                    "{NAME}: workspace \"{}\" is not registered",
+                    install.workspace_id
+                ),
+                Some(UNKNOWN_WORKSPACE_HINT),
+                NAME,
+            ),
+            other => other.rethrow(),
+        },
+    )
     .execute()
 }

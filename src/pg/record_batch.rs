@@ -5,7 +5,7 @@ use std::ffi::CStr;
 use pgrx::datum::AnyElement;
 use pgrx::pg_sys::{self, Datum};
 use pgrx::prelude::*;
-use pgrx::{direct_function_call, IntoDatum};
+use pgrx::{IntoDatum, direct_function_call};
 
 use super::plan::{self, Schema, Statement};
 use super::record::{UNKNOWN_WORKSPACE_HINT, sqlstate};
@@ -71,7 +71,8 @@ fn record_workspace_plugin_installs(
 fn json_text<'a>(jsonb: Datum) -> &'a str {
     // SAFETY: the argument is declared jsonb; jsonb_out() takes it, also compressed or stored aside.
     let text = unsafe { direct_function_call::<&CStr>(pg_sys::jsonb_out, &[Some(jsonb)]) };
-    text.and_then(|text| text.to_str().ok()).expect("jsonb_out() gives UTF-8, as the database has it")
+    text.and_then(|text| text.to_str().ok())
+        .expect("jsonb_out() gives UTF-8, as the database has it")
 }
 
 fn store(schema: &Schema, installs: &[Indexed<'_>]) {
@@ -85,12 +86,16 @@ fn store(schema: &Schema, installs: &[Indexed<'_>]) {
 
 fn lock_workspaces(schema: &Schema, workspaces: &[uuid::Uuid], installs: &[Indexed<'_>]) {
     let ids = uuids(workspaces.iter());
-    let locked = plan::run(&LOCK_WORKSPACES, schema, &[ids]).get(0, 0).expect("a count");
+    let locked = plan::run(&LOCK_WORKSPACES, schema, &[ids])
+        .get(0, 0)
+        .expect("a count");
     if locked.value() == workspaces.len() {
         return;
     }
     let unknown = plan::run(&UNKNOWN_WORKSPACES, schema, &[ids]);
-    let unknown: Vec<_> = (0..unknown.count).filter_map(|row| uuid_at(&unknown, row)).collect();
+    let unknown: Vec<_> = (0..unknown.count)
+        .filter_map(|row| uuid_at(&unknown, row))
+        .collect();
     let first = installs
         .iter()
         .filter(|i| unknown.contains(&i.install.workspace_id))
@@ -98,7 +103,10 @@ fn lock_workspaces(schema: &Schema, workspaces: &[uuid::Uuid], installs: &[Index
     if let Some(Indexed { index, install }) = first {
         raise(
             PgSqlErrorCode::ERRCODE_FOREIGN_KEY_VIOLATION,
-            format!("{NAME}: element {index}: workspace \"{}\" is not registered", install.workspace_id),
+            format!(
+                "{NAME}: element {index}: workspace \"{}\" is not registered",
+                install.workspace_id
+            ),
             Some(UNKNOWN_WORKSPACE_HINT),
             NAME,
         );
@@ -110,15 +118,29 @@ fn columns(installs: &[Indexed<'_>]) -> [Option<Datum>; 5] {
     let installs = || installs.iter().map(|i| &i.install);
     [
         uuids(installs().map(|i| &i.workspace_id)),
-        installs().map(|i| &*i.plugin_name).collect::<Vec<_>>().into_datum(),
-        installs().map(|i| &*i.source_raw).collect::<Vec<_>>().into_datum(),
-        installs().map(|i| &*i.tracked_ref).collect::<Vec<_>>().into_datum(),
-        installs().map(|i| i.installed_sha.as_deref()).collect::<Vec<_>>().into_datum(),
+        installs()
+            .map(|i| &*i.plugin_name)
+            .collect::<Vec<_>>()
+            .into_datum(),
+        installs()
+            .map(|i| &*i.source_raw)
+            .collect::<Vec<_>>()
+            .into_datum(),
+        installs()
+            .map(|i| &*i.tracked_ref)
+            .collect::<Vec<_>>()
+            .into_datum(),
+        installs()
+            .map(|i| i.installed_sha.as_deref())
+            .collect::<Vec<_>>()
+            .into_datum(),
     ]
 }
 
 fn uuids<'a>(ids: impl Iterator<Item = &'a uuid::Uuid>) -> Option<Datum> {
-    ids.map(|id| pgrx::Uuid::from_bytes(*id.as_bytes())).collect::<Vec<_>>().into_datum()
+    ids.map(|id| pgrx::Uuid::from_bytes(*id.as_bytes()))
+        .collect::<Vec<_>>()
+        .into_datum()
 }
 
 fn uuid_at(rows: &plan::Rows, row: u64) -> Option<uuid::Uuid> {
@@ -137,5 +159,10 @@ fn refuse(error: &BatchError) -> ! {
         hide_statement();
     }
     let code = refusal.map_or(PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE, sqlstate);
-    raise(code, format!("{NAME}: {error}"), refusal.and_then(Refusal::hint), NAME)
+    raise(
+        code,
+        format!("{NAME}: {error}"),
+        refusal.and_then(Refusal::hint),
+        NAME,
+    )
 }

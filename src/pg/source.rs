@@ -3,7 +3,6 @@
 use pgrx::prelude::*;
 
 use super::report::{hide_statement, raise};
-use crate::install::SECRET_HINT;
 use crate::source;
 
 /// The identity of the repository; NULL where there is none.
@@ -16,12 +15,14 @@ fn plugin_source_upstream(source: &str) -> Option<String> {
 /// own report of a failed CHECK shows the row, and with it the secret.
 #[pg_extern(sql = false)]
 fn check_plugin_source(source: &str) -> bool {
-    let Some(secret) = source::secret_in(source) else { return true };
+    let Some(secret) = source::secret_in(source) else {
+        return true;
+    };
     hide_statement();
     raise(
         PgSqlErrorCode::ERRCODE_CHECK_VIOLATION,
         format!("a plugin source must not hold {secret}"),
-        Some(SECRET_HINT),
+        Some(source::SECRET_HINT),
         "check_plugin_source",
     )
 }

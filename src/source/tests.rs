@@ -24,7 +24,10 @@ fn repositories_on_github() {
             "https://github.com/foo/bar.GIT",
         ],
     );
-    upstreams(Some("github.com:8443/foo/bar"), &["https://github.com:8443/Foo/Bar/x"]);
+    upstreams(
+        Some("github.com:8443/foo/bar"),
+        &["https://github.com:8443/Foo/Bar/x"],
+    );
 }
 
 #[test]
@@ -32,8 +35,14 @@ fn repositories_elsewhere() {
     for (source, expected) in [
         ("gitea://Acme/p/plugins/x#main", "gitea:Acme/p"),
         ("gitea://Acme/p.git/x", "gitea:Acme/p"),
-        ("ssh://git@host.example:2222/a/b.git", "host.example:2222/a/b"),
-        ("git+https://host.Example/A/B.git/sub/dir#v1#x", "host.example/A/B"),
+        (
+            "ssh://git@host.example:2222/a/b.git",
+            "host.example:2222/a/b",
+        ),
+        (
+            "git+https://host.Example/A/B.git/sub/dir#v1#x",
+            "host.example/A/B",
+        ),
         ("http://host:80/a/b.git", "host/a/b"),
         ("git://host:9418/a/b", "host/a/b"),
         ("https://host./a//b", "host/a/b"),
@@ -63,23 +72,80 @@ fn what_names_no_repository() {
     upstreams(
         None,
         &[
-            "", "#", "my-plugin", "local://x", "local://x#v1", "ext::sh -c x", "foo:bar",
-            "github://foo", "github://", "github:///foo/bar", "github://foo/../bar",
-            "github://foo/..git", "github://foo:1/bar", "github://foo.git/bar", "github://-foo/bar",
-            "gitea://Acme", "gitea:///Acme/p", "gitea://Acme/%2E./p", "gitea://-Acme/p",
-            "https://github.com/foo", "git@github.com:foo",
-            "https://host", "https://host/", "https://host/.", "https://host/a/../b",
-            "https://host/a/...git", "https://host/%2e%2E/b", "https://host/a%2f..%2fb",
-            "https://host/a/.%2e.git", "https://host/a%0ab", "https://host/a%5cb",
-            "https://host/a%zz", "https://host/-a", "https://host//-a/b", "https://host/a\\b",
-            "https://host/a b", " https://host/a", "https://host/a\u{a0}b", "https://host/a\u{1}",
-            "https://host:0/a", "https://host:65536/a", "https://-host/a", "https://h%2fost/a",
-            "https://host../a", "https://.host/a", "https:///host/a", "https://b\u{fc}cher/a",
-            "https://[::1/a", "https://[fe80::1%25eth0]/a", "https://[x]/a", "ssh:///a", "ssh://host",
-            "file://host/a", "file://", "file:///", "file:///a/../b", "file:///%2e%2e/a",
-            "git@host:", "@host:a", "git@:a", "./git@host:a", "git@ho/st:a", "git@host", "a?b@host:c",
-            "[git@host:22]:a", "-oProxyCommand=x@host:a", "git@-host:a", "git@host:-a",
-            "ssh://-x@host/a", "://host/a", "git+://host/a", "git+git+https://host/a",
+            "",
+            "#",
+            "my-plugin",
+            "local://x",
+            "local://x#v1",
+            "ext::sh -c x",
+            "foo:bar",
+            "github://foo",
+            "github://",
+            "github:///foo/bar",
+            "github://foo/../bar",
+            "github://foo/..git",
+            "github://foo:1/bar",
+            "github://foo.git/bar",
+            "github://-foo/bar",
+            "gitea://Acme",
+            "gitea:///Acme/p",
+            "gitea://Acme/%2E./p",
+            "gitea://-Acme/p",
+            "https://github.com/foo",
+            "git@github.com:foo",
+            "https://host",
+            "https://host/",
+            "https://host/.",
+            "https://host/a/../b",
+            "https://host/a/...git",
+            "https://host/%2e%2E/b",
+            "https://host/a%2f..%2fb",
+            "https://host/a/.%2e.git",
+            "https://host/a%0ab",
+            "https://host/a%5cb",
+            "https://host/a%zz",
+            "https://host/-a",
+            "https://host//-a/b",
+            "https://host/a\\b",
+            "https://host/a b",
+            " https://host/a",
+            "https://host/a\u{a0}b",
+            "https://host/a\u{1}",
+            "https://host:0/a",
+            "https://host:65536/a",
+            "https://-host/a",
+            "https://h%2fost/a",
+            "https://host../a",
+            "https://.host/a",
+            "https:///host/a",
+            "https://b\u{fc}cher/a",
+            "https://[::1/a",
+            "https://[fe80::1%25eth0]/a",
+            "https://[x]/a",
+            "ssh:///a",
+            "ssh://host",
+            "file://host/a",
+            "file://",
+            "file:///",
+            "file:///a/../b",
+            "file:///%2e%2e/a",
+            "git@host:",
+            "@host:a",
+            "git@:a",
+            "./git@host:a",
+            "git@ho/st:a",
+            "git@host",
+            "a?b@host:c",
+            "a@b?c:d",
+            "a@t?:-b",
+            "[git@host:22]:a",
+            "-oProxyCommand=x@host:a",
+            "git@-host:a",
+            "git@host:-a",
+            "ssh://-x@host/a",
+            "://host/a",
+            "git+://host/a",
+            "git+git+https://host/a",
         ],
     );
 }
@@ -121,11 +187,30 @@ fn secrets() {
 #[test]
 fn no_secrets() {
     for source in [
-        "", "@", ":", "my-plugin", "my-plugin@1.0:x", "git@host:path", "git@host:a@b",
-        "ssh://git@host", "SSH://git@host:22/a", "git+ssh://git@host/a", "ssh+git://git@host/a",
-        "https://host:8080/a", "https://host:/a", "https://[::1]:80/a", "https://[fe80::1%25e]/a",
-        "https://host/a#v?1", "https://host/a@b:c", "https://@host/a", "file:///C:/a",
-        "file:///a:b@c/d", "a?b", "x#u:p@y", "https://proxy/ssh://git@host/a", "://",
+        "",
+        "@",
+        ":",
+        "my-plugin",
+        "my-plugin@1.0:x",
+        "git@host:path",
+        "git@host:a@b",
+        "ssh://git@host",
+        "SSH://git@host:22/a",
+        "git+ssh://git@host/a",
+        "ssh+git://git@host/a",
+        "https://host:8080/a",
+        "https://host:/a",
+        "https://[::1]:80/a",
+        "https://[fe80::1%25e]/a",
+        "https://host/a#v?1",
+        "https://host/a@b:c",
+        "https://@host/a",
+        "file:///C:/a",
+        "file:///a:b@c/d",
+        "a?b",
+        "x#u:p@y",
+        "https://proxy/ssh://git@host/a",
+        "://",
     ] {
         assert_eq!(secret_in(source), None, "{source}");
     }
@@ -134,6 +219,9 @@ fn no_secrets() {
 #[test]
 fn texts_of_secrets() {
     assert_eq!(Secret::Password.to_string(), "a password");
-    assert_eq!(Secret::TokenAsUser.to_string(), "a user name where a token may stand");
+    assert_eq!(
+        Secret::TokenAsUser.to_string(),
+        "a user name where a token may stand"
+    );
     assert_eq!(Secret::Query.to_string(), "a query string");
 }

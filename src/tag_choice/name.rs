@@ -34,7 +34,8 @@ impl<'a> Name<'a> {
         }
     }
 
-    /// SemVer precedence. A numeric name counts as the stable version with its missing parts 0.
+    /// Precedence by Semantic Versioning. A numeric name counts as the stable version whose
+    /// missing parts are 0.
     pub(super) fn cmp_precedence(&self, other: &Self) -> Ordering {
         match (self, other) {
             (Self::Strict(a), Self::Strict(b)) => a.cmp_precedence(b),
@@ -48,7 +49,8 @@ impl<'a> Name<'a> {
 fn cmp_mixed(strict: &Version, numeric: &Numbers<'_>) -> Ordering {
     let digits = [strict.major, strict.minor, strict.patch].map(|part| part.to_string());
     let core = Numbers([&digits[0], &digits[1], &digits[2]].map(|part| Number::new(part)));
-    core.cmp(numeric).then_with(|| strict.pre.cmp(&Prerelease::EMPTY))
+    core.cmp(numeric)
+        .then_with(|| strict.pre.cmp(&Prerelease::EMPTY))
 }
 
 /// Up to three numbers, missing ones 0. The order is numeric, part by part.
@@ -77,10 +79,17 @@ struct Number<'a> {
 impl<'a> Number<'a> {
     fn new(part: &'a str) -> Self {
         let digits = part.trim_start_matches('0');
-        Self { len: digits.len(), digits }
+        Self {
+            len: digits.len(),
+            digits,
+        }
     }
 
     fn saturated(self) -> u64 {
-        if self.len == 0 { 0 } else { self.digits.parse().unwrap_or(u64::MAX) }
+        if self.len == 0 {
+            0
+        } else {
+            self.digits.parse().unwrap_or(u64::MAX)
+        }
     }
 }

@@ -25,9 +25,21 @@ const TOO_LONG: &str = "v99999999999999999999.0.0";
 fn chooses(wanted: &str, tags: &[&str], installed: Option<&str>, expected: Option<&str>) {
     let forth = tags.iter().copied();
     let back = || tags.iter().rev().copied();
-    assert_eq!(resolve(wanted, forth.clone(), installed), expected, "{wanted} {tags:?}");
-    assert_eq!(resolve(wanted, back(), installed), expected, "{wanted} {tags:?} reversed");
-    assert_eq!(resolve(wanted, back().chain(forth), installed), expected, "{wanted} twice");
+    assert_eq!(
+        resolve(wanted, forth.clone(), installed),
+        expected,
+        "{wanted} {tags:?}"
+    );
+    assert_eq!(
+        resolve(wanted, back(), installed),
+        expected,
+        "{wanted} {tags:?} reversed"
+    );
+    assert_eq!(
+        resolve(wanted, back().chain(forth), installed),
+        expected,
+        "{wanted} twice"
+    );
 }
 
 fn mixed(more: &[&'static str]) -> Vec<&'static str> {
@@ -49,7 +61,8 @@ fn streams_of_one_repository() {
         ("tag:2.*", None),
         ("tag:^2.0.0-rc.1", None),
         ("tag:plugin-a/^1.2", Some("plugin-a/v1.10.0")),
-        ("tag:plugin-a/v1.*", None),
+        ("tag:plugin-a/v1.*", Some("plugin-a/v1.10.0")),
+        ("tag:plugin-a/V1.*", None),
         ("tag:plugin-a-9.*", Some("plugin-a-v9.9.9")),
         ("tag:v1.2.3", None),
         ("tag:v1.2", Some("v1.2")),
@@ -71,9 +84,22 @@ fn streams_of_one_repository() {
 fn build_metadata_breaks_ties_then_bytes() {
     let tags = mixed(&["v1.11.0+build.5", "1.11.0"]);
     chooses("tag:latest", &tags, None, Some("v1.11.0+build.5"));
-    assert_eq!(compare_versions("", "v1.11.0", "v1.11.0+build.5"), Some(Ordering::Equal));
-    chooses("tag:latest", &["1.0.0", "V1.0.0", "v1.0.0"], None, Some("v1.0.0"));
-    chooses("tag:latest", &["1.0.0+10", "1.0.0+9"], None, Some("1.0.0+10"));
+    assert_eq!(
+        compare_versions("", "v1.11.0", "v1.11.0+build.5"),
+        Some(Ordering::Equal)
+    );
+    chooses(
+        "tag:latest",
+        &["1.0.0", "V1.0.0", "v1.0.0"],
+        None,
+        Some("v1.0.0"),
+    );
+    chooses(
+        "tag:latest",
+        &["1.0.0+10", "1.0.0+9"],
+        None,
+        Some("1.0.0+10"),
+    );
 }
 
 #[test]
@@ -113,23 +139,45 @@ fn a_jump_of_more_than_500_majors_is_excluded() {
         (["v1.0.0", "v2.0.0", "2024.1.0"], Some("v1.0.0"), "v2.0.0"),
         (["v1.0.0", "v2.0.0", "2024.1.0"], Some("1.0"), "v2.0.0"),
         (["v1.0.0", "v2.0.0", "2024.1.0"], Some("main"), "2024.1.0"),
-        (["v1.0.0", "v2.0.0", "2024.1.0"], Some("a/v1.0.0"), "2024.1.0"),
+        (
+            ["v1.0.0", "v2.0.0", "2024.1.0"],
+            Some("a/v1.0.0"),
+            "2024.1.0",
+        ),
         (["v1.0.0", "v2.0.0", "2024.1.0"], None, "2024.1.0"),
-        (["v1.0.0", "v501.0.0", "v502.0.0"], Some("v1.0.0"), "v501.0.0"),
+        (
+            ["v1.0.0", "v501.0.0", "v502.0.0"],
+            Some("v1.0.0"),
+            "v501.0.0",
+        ),
         (["v1.0.0", "v2.0.0", "v3.0.0"], Some("v9.0.0"), "v3.0.0"),
-        (["v1.0.0-rc.1", "v2", "2024.1.0"], Some("v1.0.0-rc.1"), "v1.0.0-rc.1"),
+        (
+            ["v1.0.0-rc.1", "v2", "2024.1.0"],
+            Some("v1.0.0-rc.1"),
+            "v1.0.0-rc.1",
+        ),
         (["1.0", "2.0", "2024.01.05"], Some("1.0"), "2.0"),
         (["1.0", "2.0", "2024.1.0"], Some("1.0"), "2.0"),
     ] {
         chooses("tag:latest", &tags, installed, Some(expected));
     }
     chooses("tag:2024.*", &["2024.1.0"], Some("v1.0.0"), None);
-    chooses("tag:2024.1.0", &["2024.1.0"], Some("v1.0.0"), Some("2024.1.0"));
+    chooses(
+        "tag:2024.1.0",
+        &["2024.1.0"],
+        Some("v1.0.0"),
+        Some("2024.1.0"),
+    );
 }
 
 #[test]
 fn names_that_git_refuses_are_never_chosen() {
-    chooses("tag:latest", &["v1.0.0", "v2.0.0-a.lock", "v1.0.0+a.lock"], None, Some("v1.0.0"));
+    chooses(
+        "tag:latest",
+        &["v1.0.0", "v2.0.0-a.lock", "v1.0.0+a.lock"],
+        None,
+        Some("v1.0.0"),
+    );
     chooses("tag:latest", &["v1", "v2.0.0-a.lock"], None, Some("v1"));
     chooses("tag:a b/*", &["a b/1.0.0"], None, None);
     for name in ["a b", "a:b", "a..b", "a/", "a.lock", "a\u{7f}"] {
