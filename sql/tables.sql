@@ -1,7 +1,7 @@
 -- What is installed where.
 
 CREATE TABLE @extschema@.rollout_tiers (
-    tier text NOT NULL,
+    tier text COLLATE pg_catalog."C" NOT NULL,
     "position" integer NOT NULL,
     CONSTRAINT rollout_tiers_pkey PRIMARY KEY (tier),
     CONSTRAINT rollout_tiers_position_key UNIQUE ("position"),
@@ -17,7 +17,7 @@ COMMENT ON COLUMN @extschema@.rollout_tiers."position" IS
 
 CREATE TABLE @extschema@.plugin_workspaces (
     workspace_id uuid NOT NULL,
-    rollout_tier text,
+    rollout_tier text COLLATE pg_catalog."C",
     CONSTRAINT plugin_workspaces_pkey PRIMARY KEY (workspace_id),
     CONSTRAINT plugin_workspaces_rollout_tier_fkey
         FOREIGN KEY (rollout_tier) REFERENCES @extschema@.rollout_tiers (tier)
@@ -35,9 +35,9 @@ COMMENT ON COLUMN @extschema@.plugin_workspaces.rollout_tier IS
 
 CREATE TABLE @extschema@.workspace_plugins (
     workspace_id uuid NOT NULL,
-    plugin_name text NOT NULL,
+    plugin_name text COLLATE pg_catalog."C" NOT NULL,
     source_raw @extschema@.plugin_source NOT NULL,
-    upstream text GENERATED ALWAYS AS (@extschema@.plugin_source_upstream(source_raw)) STORED,
+    upstream text COLLATE pg_catalog."C" GENERATED ALWAYS AS (@extschema@.plugin_source_upstream(source_raw)) STORED,
     tracked_ref @extschema@.tracked_ref NOT NULL DEFAULT 'none',
     installed_sha @extschema@.commit_sha,
     installed_at timestamptz NOT NULL DEFAULT pg_catalog.now(),

@@ -12,7 +12,8 @@ CREATE FUNCTION @extschema@.validate_tracked_ref(track text) RETURNS text
 COMMENT ON FUNCTION @extschema@.validate_tracked_ref(text) IS
     'The canonical form of a track value: trimmed, ''none'' for nothing. SQLSTATE 22023 where there is none.';
 
-CREATE DOMAIN @extschema@.tracked_ref AS text
+-- Bytes decide its order, on every machine alike.
+CREATE DOMAIN @extschema@.tracked_ref AS text COLLATE pg_catalog."C"
     CONSTRAINT tracked_ref_is_canonical CHECK (@extschema@.is_valid_tracked_ref(VALUE));
 COMMENT ON DOMAIN @extschema@.tracked_ref IS
     'none | tag:<name> | tag:latest | tag:[<prefix>]<range> | sha:<hex> | ref:<name>';

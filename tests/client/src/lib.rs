@@ -1,1 +1,28 @@
+//! What the tests in `tests/` share: throwaway servers, and the calls that most tests make.
+//!
+//! | file | purpose |
+//! |---|---|
+//! | `cluster` | a server of its own for a test: start, stop, kill, standby |
+//! | `tools` | running the server's programs, as the user that may run them |
+//! | `processes` | the processes of a server, by its data directory |
+//! | `calls` | registering, recording, and reading what is stored |
+//! | `outcome` | how a statement ended, as a test compares it |
+//!
+//! The extension has to be installed into the server that `PG_CONFIG` (default: `pg_config`) names.
+#![allow(
+    clippy::missing_panics_doc,
+    reason = "a test's helper panics wherever something is not as it should be"
+)]
 
+mod calls;
+mod cluster;
+mod outcome;
+mod processes;
+mod tools;
+
+pub use calls::{
+    Install, RECORD, batch, new_id, record, register, registered, stored, try_batch, try_record,
+};
+pub use cluster::{Cluster, DATABASE, EXTENSION, SUPERUSER};
+pub use outcome::{every_field, outcome};
+pub use processes::peak_memory;
