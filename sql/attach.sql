@@ -40,7 +40,7 @@ BEGIN
 
     IF found IS NULL THEN
         RAISE EXCEPTION 'attach_workspaces: % has no single-column uuid key%', workspaces,
-                        COALESCE(format(' on column %I', wanted), '')
+                        CASE WHEN wanted IS NULL THEN '' ELSE format(' on column %I', wanted) END
             USING ERRCODE = 'invalid_table_definition',
                   HINT = 'The id column has to be uuid, NOT NULL, and a primary key or UNIQUE on its own.';
     END IF;

@@ -93,7 +93,8 @@ AS $$
     SELECT i.id, i.workspace_id, i.plugin_name, i.reason
     FROM @extschema@.workspace_plugins_import(source) AS i
     WHERE i.reason IS NOT NULL
-    ORDER BY i.id
+    -- Numbers by their value, whatever type the column has.
+    ORDER BY octet_length(i.id), i.id
 $$;
 COMMENT ON FUNCTION @extschema@.workspace_plugins_import_refusals(regclass) IS
     'Every row that import_workspace_plugins() cannot take from a table, and why.';
@@ -129,15 +130,17 @@ BEGIN
     )
     SELECT (SELECT count(*) FROM stored),
            (SELECT count(*) FROM judged AS j WHERE j.reason IS NOT NULL),
-           (SELECT string_agg(format('%s: %s', f.id, f.reason), E'\n' ORDER BY f.id)
+           (SELECT string_agg(format('%s: %s', f.id, f.reason), E'\n'
+                              ORDER BY octet_length(f.id), f.id)
             FROM (SELECT j.id, j.reason FROM judged AS j WHERE j.reason IS NOT NULL
-                  ORDER BY j.id LIMIT 20) AS f)
+                  ORDER BY octet_length(j.id), j.id LIMIT 20) AS f)
     INTO imported, refused, first_refusals;
 
     IF refused > 0 THEN
         RAISE WARNING 'import_workspace_plugins: % rows of % were not imported', refused, source
             USING DETAIL = first_refusals,
-                  HINT = format('All of them: SELECT * FROM workspace_plugins_import_refusals(%L);', source);
+                  HINT = format('All of them: SELECT * FROM %s(%L);',
+                                '@extschema@.workspace_plugins_import_refusals'::regproc, source);
     END IF;
     RETURN imported;
 END

@@ -140,10 +140,9 @@ fn fitting(value: Cow<'_, str>, field: Field) -> Result<Cow<'_, str>, Refusal> {
 
 fn canonical(track: Cow<'_, str>) -> Result<Cow<'_, str>, Refusal> {
     let canonical = tracked_ref::canonicalize(track.as_bytes()).map_err(Refusal::Track)?;
-    if canonical.len() == track.len() {
+    if canonical == track.as_bytes() {
         return Ok(track);
     }
-    // Only white space was cut off, at character boundaries.
     Ok(Cow::Owned(String::from_utf8_lossy(canonical).into_owned()))
 }
 
@@ -259,6 +258,13 @@ mod tests {
             (&*install.tracked_ref, &*install.plugin_name),
             ("tag:v1", " p ")
         );
+        for blank in ["    ", "\u{a0}\u{a0}", "\t none\n"] {
+            let install = Request {
+                track: blank.into(),
+                ..request()
+            };
+            assert_eq!(install.check().unwrap().tracked_ref, "none", "{blank:?}");
+        }
     }
 
     #[test]

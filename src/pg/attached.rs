@@ -41,11 +41,14 @@ fn sync_attached_workspace<'t>(
     let old = || workspace_id(trigger.old(), &column);
     let new = || workspace_id(trigger.new(), &column);
     let operation = trigger.op()?;
-    plan::connected(|| match operation {
-        PgTriggerOperation::Insert => plan::run(&REGISTER, &schema, &[new()]),
-        PgTriggerOperation::Delete => plan::run(&UNREGISTER, &schema, &[old()]),
-        _ => plan::run(&FOLLOW, &schema, &[old(), new()]),
-    });
+    plan::connected(
+        || match operation {
+            PgTriggerOperation::Insert => plan::run(&REGISTER, &schema, &[new()]),
+            PgTriggerOperation::Delete => plan::run(&UNREGISTER, &schema, &[old()]),
+            _ => plan::run(&FOLLOW, &schema, &[old(), new()]),
+        },
+        |_| (),
+    );
     Ok(None)
 }
 

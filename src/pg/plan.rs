@@ -5,10 +5,14 @@
 
 use std::cell::RefCell;
 use std::ffi::{CStr, CString};
+use std::panic::{AssertUnwindSafe, RefUnwindSafe};
 use std::thread::LocalKey;
 
 use pgrx::pg_sys;
+use pgrx::pg_sys::panic::{CaughtError, ErrorReportWithLevel};
 use pgrx::prelude::*;
+
+use super::report::raise_again;
 
 /// Stands for the quoted name of the extension's schema in a statement.
 const SCHEMA: &str = "@extschema@";
@@ -163,7 +167,15 @@ pub fn run(
     }
 }
 
-/// Runs `body` connected to SPI.
-pub fn connected<R>(body: impl FnOnce() -> R) -> R {
-    Spi::connect_mut(|_| body())
+/// Runs `body` connected to SPI. The server's errors pass `translate`, which may raise another.
+pub fn connected<R>(body: impl FnOnce() -> R, translate: impl Fn(&ErrorReportWithLevel)) -> R {
+    PgTryBuilder::new(AssertUnwindSafe(|| Spi::connect_mut(|_| body())))
+        .catch_others(|error| match error {
+            CaughtError::PostgresError(report) => {
+                translate(&report);
+                raise_again(&report)
+            }
+            other => other.rethrow(),
+        })
+        .execute()
 }

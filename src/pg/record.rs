@@ -1,7 +1,6 @@
 //! `record_workspace_plugin_install`: one install, on the hot path.
 
 use pgrx::datum::AnyElement;
-use pgrx::pg_sys::panic::CaughtError;
 use pgrx::pg_sys::{self, Datum};
 use pgrx::prelude::*;
 
@@ -83,29 +82,28 @@ fn upsert(schema: &Schema, install: &Install<'_>) -> Datum {
         install.tracked_ref.as_ref().into_datum(),
         install.installed_sha.as_deref().into_datum(),
     ];
-    PgTryBuilder::new(|| {
-        plan::connected(|| {
+    plan::connected(
+        || {
             let row = plan::run(&UPSERT, schema, &arguments)
                 .get(0, 0)
                 .expect("RETURNING a row");
             // SAFETY: a composite value is passed by reference with its own length.
             unsafe { pg_sys::SPI_datumTransfer(row, false, -1) }
-        })
-    })
-    .catch_when(
-        PgSqlErrorCode::ERRCODE_FOREIGN_KEY_VIOLATION,
-        |error| match error {
-            CaughtError::PostgresError(report) if report.message().contains(FOREIGN_KEY) => raise(
-                PgSqlErrorCode::ERRCODE_FOREIGN_KEY_VIOLATION,
-                format!(
-                    "{NAME}: workspace \"{}\" is not registered",
-                    install.workspace_id
-                ),
-                Some(UNKNOWN_WORKSPACE_HINT),
-                NAME,
-            ),
-            other => other.rethrow(),
+        },
+        |report| {
+            if report.sql_error_code() == PgSqlErrorCode::ERRCODE_FOREIGN_KEY_VIOLATION
+                && report.message().contains(FOREIGN_KEY)
+            {
+                raise(
+                    PgSqlErrorCode::ERRCODE_FOREIGN_KEY_VIOLATION,
+                    format!(
+                        "{NAME}: workspace \"{}\" is not registered",
+                        install.workspace_id
+                    ),
+                    Some(UNKNOWN_WORKSPACE_HINT),
+                    NAME,
+                );
+            }
         },
     )
-    .execute()
 }

@@ -78,10 +78,13 @@ fn json_text<'a>(jsonb: Datum) -> &'a str {
 fn store(schema: &Schema, installs: &[Indexed<'_>]) {
     let mut workspaces: Vec<_> = installs.iter().map(|i| i.install.workspace_id).collect();
     workspaces.dedup();
-    plan::connected(|| {
-        lock_workspaces(schema, &workspaces, installs);
-        plan::run(&UPSERT, schema, &columns(installs));
-    });
+    plan::connected(
+        || {
+            lock_workspaces(schema, &workspaces, installs);
+            plan::run(&UPSERT, schema, &columns(installs));
+        },
+        |_| (),
+    );
 }
 
 fn lock_workspaces(schema: &Schema, workspaces: &[uuid::Uuid], installs: &[Indexed<'_>]) {

@@ -4,7 +4,7 @@ use core::ffi::c_void;
 use core::ptr;
 
 use pgrx::pg_sys;
-use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::pg_sys::panic::{ErrorReport, ErrorReportWithLevel};
 use pgrx::prelude::*;
 
 /// Raises an ERROR. `function` goes into its LOCATION.
@@ -19,6 +19,20 @@ pub fn raise(
         report = report.set_hint(hint);
     }
     report.report(PgLogLevel::ERROR);
+    unreachable!("an ERROR does not return")
+}
+
+/// Raises an error of the server again as it was. Passed on, it would carry a Rust backtrace in its
+/// DETAIL wherever the server's environment asks for one.
+pub fn raise_again(report: &ErrorReportWithLevel) -> ! {
+    let mut again = ErrorReport::new(report.sql_error_code(), report.message().to_owned(), "");
+    if let Some(detail) = report.detail() {
+        again = again.set_detail(detail);
+    }
+    if let Some(hint) = report.hint() {
+        again = again.set_hint(hint);
+    }
+    again.report(PgLogLevel::ERROR);
     unreachable!("an ERROR does not return")
 }
 
