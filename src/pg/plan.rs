@@ -5,7 +5,7 @@
 
 use std::cell::RefCell;
 use std::ffi::{CStr, CString};
-use std::panic::{AssertUnwindSafe, RefUnwindSafe};
+use std::panic::{AssertUnwindSafe, RefUnwindSafe, UnwindSafe};
 use std::thread::LocalKey;
 
 use pgrx::pg_sys;
@@ -168,7 +168,10 @@ pub fn run(
 }
 
 /// Runs `body` connected to SPI. The server's errors pass `translate`, which may raise another.
-pub fn connected<R>(body: impl FnOnce() -> R, translate: impl Fn(&ErrorReportWithLevel)) -> R {
+pub fn connected<R>(
+    body: impl FnOnce() -> R,
+    translate: impl Fn(&ErrorReportWithLevel) + RefUnwindSafe + UnwindSafe,
+) -> R {
     PgTryBuilder::new(AssertUnwindSafe(|| Spi::connect_mut(|_| body())))
         .catch_others(|error| match error {
             CaughtError::PostgresError(report) => {
