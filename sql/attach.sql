@@ -13,6 +13,15 @@ CREATE FUNCTION @extschema@.truncate_attached_workspaces() RETURNS trigger
     SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
+    -- The table's owner decides what the column is by now: comparing another type with a uuid could
+    -- call a cast of that owner's, here with the rights of the extension's owner.
+    IF NOT EXISTS (SELECT FROM pg_attribute AS a
+                   WHERE a.attrelid = TG_RELID AND a.attname = TG_ARGV[0]
+                     AND a.atttypid = 'uuid'::regtype AND NOT a.attisdropped) THEN
+        RAISE EXCEPTION 'truncate_attached_workspaces: the attached table has no uuid column "%" any more', TG_ARGV[0]
+            USING ERRCODE = 'undefined_column',
+                  HINT = 'Call attach_workspaces() again after renaming its id column.';
+    END IF;
     EXECUTE format('DELETE FROM %s AS w USING %s AS t WHERE w.workspace_id = t.%I',
                    '@extschema@.plugin_workspaces'::regclass, TG_RELID::regclass, TG_ARGV[0]);
     RETURN NULL;
@@ -29,14 +38,18 @@ DECLARE
     found name[];
     primary_key boolean[];
 BEGIN
-    SELECT array_agg(a.attname ORDER BY i.indisprimary DESC, a.attnum),
-           array_agg(i.indisprimary ORDER BY i.indisprimary DESC, a.attnum)
+    SELECT array_agg(k.attname ORDER BY k.is_primary DESC, k.attnum),
+           array_agg(k.is_primary ORDER BY k.is_primary DESC, k.attnum)
     INTO found, primary_key
-    FROM pg_index AS i
-    JOIN pg_attribute AS a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
-    WHERE i.indrelid = workspaces AND i.indisunique AND i.indisvalid AND i.indnkeyatts = 1
-      AND i.indpred IS NULL AND a.attnotnull AND a.atttypid = 'uuid'::regtype
-      AND a.attname = COALESCE(wanted, a.attname);
+    FROM (
+        SELECT a.attname, a.attnum, bool_or(i.indisprimary) AS is_primary
+        FROM pg_index AS i
+        JOIN pg_attribute AS a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
+        WHERE i.indrelid = workspaces AND i.indisunique AND i.indisvalid AND i.indnkeyatts = 1
+          AND i.indpred IS NULL AND a.attnotnull AND a.atttypid = 'uuid'::regtype
+          AND a.attname = COALESCE(wanted, a.attname)
+        GROUP BY a.attname, a.attnum
+    ) AS k;
 
     IF found IS NULL THEN
         RAISE EXCEPTION 'attach_workspaces: % has no single-column uuid key%', workspaces,
@@ -83,16 +96,18 @@ BEGIN
         RAISE EXCEPTION 'attach_workspaces must run at isolation level READ COMMITTED'
             USING ERRCODE = 'active_sql_transaction';
     END IF;
-    id := @extschema@.attachable_workspace_column(workspaces, id_column);
-
     EXECUTE format('LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE', workspaces);
+    id := @extschema@.attachable_workspace_column(workspaces, id_column);
     IF @extschema@.attached_workspace_column(workspaces) IS DISTINCT FROM id THEN
         PERFORM @extschema@.detach_workspaces(workspaces);
         EXECUTE format('CREATE TRIGGER plugin_workspaces_sync AFTER INSERT OR DELETE ON %s'
                        ' FOR EACH ROW EXECUTE FUNCTION %s(%L)',
                        workspaces, '@extschema@.sync_attached_workspace'::regproc, id);
-        EXECUTE format('CREATE TRIGGER plugin_workspaces_follow AFTER UPDATE ON %s'
+        -- Where a change of id moves the row to another partition, the server deletes and inserts
+        -- it: the installs have to follow before it does.
+        EXECUTE format('CREATE TRIGGER plugin_workspaces_follow %s UPDATE ON %s'
                        ' FOR EACH ROW WHEN (OLD.%I IS DISTINCT FROM NEW.%I) EXECUTE FUNCTION %s(%L)',
+                       CASE kind WHEN 'p' THEN 'BEFORE' ELSE 'AFTER' END,
                        workspaces, id, id, '@extschema@.sync_attached_workspace'::regproc, id);
         EXECUTE format('CREATE TRIGGER plugin_workspaces_truncate BEFORE TRUNCATE ON %s'
                        ' FOR EACH STATEMENT EXECUTE FUNCTION %s(%L)',
@@ -128,6 +143,10 @@ DECLARE
     attached_trigger name;
     attached boolean := false;
 BEGIN
+    -- DROP TRIGGER would take the lock too, but only after the triggers have been looked for.
+    IF EXISTS (SELECT FROM pg_class AS c WHERE c.oid = workspaces AND c.relkind IN ('r', 'p')) THEN
+        EXECUTE format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE', workspaces);
+    END IF;
     FOR attached_trigger IN
         SELECT t.tgname FROM pg_trigger AS t
         WHERE t.tgrelid = workspaces AND NOT t.tgisinternal

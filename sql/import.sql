@@ -62,7 +62,7 @@ AS $$
                row_number() OVER (
                    PARTITION BY c.refusal IS NULL, translate(lower(c.workspace_id), '{}-', ''),
                                 c.plugin_name
-                   ORDER BY c.updated_at DESC NULLS LAST, c.id DESC) AS nth
+                   ORDER BY COALESCE(c.updated_at, c.installed_at) DESC NULLS LAST, c.id DESC) AS nth
         FROM checked AS c
     )
     SELECT r.id, r.workspace_id, r.plugin_name, r.source_raw, r.track, r.installed_sha,
@@ -77,7 +77,7 @@ AS $$
                WHEN EXISTS (
                    SELECT FROM @extschema@.workspace_plugins AS p
                    WHERE p.workspace_id = r.workspace_id::uuid AND p.plugin_name = r.plugin_name
-                     AND p.updated_at > r.updated_at)
+                     AND p.updated_at > COALESCE(r.updated_at, r.installed_at))
                    THEN 'a later install of the same plugin is recorded already'
            END
     FROM ranked AS r

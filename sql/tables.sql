@@ -19,6 +19,8 @@ CREATE TABLE @extschema@.plugin_workspaces (
     workspace_id uuid NOT NULL,
     rollout_tier text COLLATE pg_catalog."C",
     CONSTRAINT plugin_workspaces_pkey PRIMARY KEY (workspace_id),
+    CONSTRAINT plugin_workspaces_rollout_tier_check
+        CHECK (pg_catalog.octet_length(rollout_tier) OPERATOR(pg_catalog.<=) 255),
     CONSTRAINT plugin_workspaces_rollout_tier_fkey
         FOREIGN KEY (rollout_tier) REFERENCES @extschema@.rollout_tiers (tier)
         ON UPDATE CASCADE ON DELETE SET NULL

@@ -72,19 +72,20 @@ pub struct Install<'a> {
 }
 
 impl<'a> Request<'a> {
-    /// Checks every field, in the order of the function's arguments.
+    /// Checks every field: first that no secret is in it, so that no other fault can show it, then
+    /// in the order of the function's arguments.
     ///
     /// # Errors
     /// The first field that cannot be stored, and why.
     pub fn check(self) -> Result<Install<'a>, Refusal> {
+        if let Some(secret) = source::secret_in(&self.source_raw) {
+            return Err(Refusal::Secret(secret));
+        }
         let workspace_id = self
             .workspace_id
             .ok_or(Refusal::Missing(Field::WorkspaceId))?;
         let plugin_name = required(self.plugin_name, Field::PluginName)?;
         let source_raw = required(self.source_raw, Field::SourceRaw)?;
-        if let Some(secret) = source::secret_in(&source_raw) {
-            return Err(Refusal::Secret(secret));
-        }
         let tracked_ref = fitting(canonical(self.track)?, Field::Track)?;
         let installed_sha = full_sha(self.installed_sha)?;
         Ok(Install {
@@ -105,7 +106,7 @@ impl Install<'_> {
     }
 }
 
-/// A workspace's id in the spellings that the server's own type takes; nothing for nothing.
+/// A workspace's id, plain, hyphenated or in braces; nothing for nothing.
 ///
 /// # Errors
 /// [`Refusal::NotAUuid`].

@@ -49,7 +49,8 @@ fn sync_attached_workspace<'t>(
         },
         |_| (),
     );
-    Ok(None)
+    // Before an update, what is returned is stored; after one, it is not looked at.
+    Ok(trigger.new())
 }
 
 fn workspace_id(row: Option<Row<'_>>, column: &str) -> Option<Datum> {

@@ -7,10 +7,11 @@
 //! | `record`, `record_batch` | recording one install, or many |
 //! | `import` | the same rules, for rows of the original service |
 //! | `attached` | the trigger on the application's table of workspaces |
-//! | `plan`, `report` | kept plans, and how errors are raised |
+//! | `plan`, `report`, `json` | kept plans, how errors are raised, `jsonb` as text |
 
 mod attached;
 mod import;
+mod json;
 mod plan;
 mod predicate;
 mod record;

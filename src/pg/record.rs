@@ -25,7 +25,7 @@ thread_local! {
              source_raw = excluded.source_raw,
              tracked_ref = excluded.tracked_ref,
              installed_sha = excluded.installed_sha,
-             updated_at = excluded.updated_at
+             updated_at = GREATEST(w.updated_at, excluded.updated_at)
          RETURNING w",
         &[pg_sys::UUIDOID, pg_sys::TEXTOID, pg_sys::TEXTOID, pg_sys::TEXTOID, pg_sys::TEXTOID],
     ) };
@@ -49,7 +49,7 @@ fn record_workspace_plugin_install(
         installed_sha: installed_sha.unwrap_or_default().into(),
     };
     let install = request.check().unwrap_or_else(|refusal| refuse(&refusal));
-    let row = upsert(&Schema::of_call(fcinfo), &install);
+    let row = upsert(&Schema::of_call(fcinfo), &install)?;
     // SAFETY: the datum is a row of the table, copied into the caller's memory.
     unsafe { AnyElement::from_polymorphic_datum(row, false, pg_sys::RECORDOID) }
 }
@@ -74,7 +74,7 @@ pub fn sqlstate(refusal: &Refusal) -> PgSqlErrorCode {
     }
 }
 
-fn upsert(schema: &Schema, install: &Install<'_>) -> Datum {
+fn upsert(schema: &Schema, install: &Install<'_>) -> Option<Datum> {
     let arguments = [
         pgrx::Uuid::from_bytes(*install.workspace_id.as_bytes()).into_datum(),
         install.plugin_name.as_ref().into_datum(),
@@ -84,11 +84,11 @@ fn upsert(schema: &Schema, install: &Install<'_>) -> Datum {
     ];
     plan::connected(
         || {
-            let row = plan::run(&UPSERT, schema, &arguments)
-                .get(0, 0)
-                .expect("RETURNING a row");
+            let rows = plan::run(&UPSERT, schema, &arguments);
+            // No row where a trigger of the user's has suppressed it.
+            let row = (rows.count > 0).then(|| rows.get(0, 0)).flatten()?;
             // SAFETY: a composite value is passed by reference with its own length.
-            unsafe { pg_sys::SPI_datumTransfer(row, false, -1) }
+            Some(unsafe { pg_sys::SPI_datumTransfer(row, false, -1) })
         },
         |report| {
             if report.sql_error_code() == PgSqlErrorCode::ERRCODE_FOREIGN_KEY_VIOLATION

@@ -1,12 +1,11 @@
 //! `record_workspace_plugin_installs`: many installs in one statement.
 
-use std::ffi::CStr;
-
 use pgrx::datum::AnyElement;
 use pgrx::pg_sys::{self, Datum};
 use pgrx::prelude::*;
-use pgrx::{IntoDatum, direct_function_call};
+use pgrx::{IntoDatum, PgMemoryContexts};
 
+use super::json::JsonText;
 use super::plan::{self, Schema, Statement};
 use super::record::{UNKNOWN_WORKSPACE_HINT, sqlstate};
 use super::report::{hide_statement, raise};
@@ -33,7 +32,7 @@ thread_local! {
         &[pg_sys::UUIDARRAYOID],
     ) };
     static UPSERT: Statement = const { Statement::new(
-        "INSERT INTO @extschema@.workspace_plugins
+        "INSERT INTO @extschema@.workspace_plugins AS w
              (workspace_id, plugin_name, source_raw, tracked_ref, installed_sha)
          SELECT * FROM ROWS FROM (
              pg_catalog.unnest($1), pg_catalog.unnest($2), pg_catalog.unnest($3),
@@ -42,7 +41,7 @@ thread_local! {
              source_raw = excluded.source_raw,
              tracked_ref = excluded.tracked_ref,
              installed_sha = excluded.installed_sha,
-             updated_at = excluded.updated_at",
+             updated_at = GREATEST(w.updated_at, excluded.updated_at)",
         &[
             pg_sys::UUIDARRAYOID,
             pg_sys::TEXTARRAYOID,
@@ -59,36 +58,26 @@ fn record_workspace_plugin_installs(
     installs: Option<AnyElement>,
     fcinfo: pg_sys::FunctionCallInfo,
 ) -> i64 {
-    let json = installs.map_or("null", |installs| json_text(installs.datum()));
-    let installs = install_batch::decode(json).unwrap_or_else(|error| refuse(&error));
+    let json = installs.map(|installs| JsonText::of(installs.datum()));
+    let text = json.as_ref().map_or("null", JsonText::as_str);
+    let installs = install_batch::decode(text).unwrap_or_else(|error| refuse(&error));
+    let count = i64::try_from(installs.len()).expect("fewer than i64::MAX installs");
     if !installs.is_empty() {
-        store(&Schema::of_call(fcinfo), &installs);
+        let schema = Schema::of_call(fcinfo);
+        plan::connected(|| lock_workspaces(&schema, &installs), |_| ());
+        let columns = columns(&installs);
+        // The columns hold it all: what they were made of need not wait for the statement to end.
+        drop(installs);
+        drop(json);
+        plan::connected(|| plan::run(&UPSERT, &schema, &columns), |_| ());
     }
-    i64::try_from(installs.len()).expect("fewer than i64::MAX installs")
+    count
 }
 
-/// The text of a `jsonb` value, in memory that lives as long as the call.
-fn json_text<'a>(jsonb: Datum) -> &'a str {
-    // SAFETY: the argument is declared jsonb; jsonb_out() takes it, also compressed or stored aside.
-    let text = unsafe { direct_function_call::<&CStr>(pg_sys::jsonb_out, &[Some(jsonb)]) };
-    text.and_then(|text| text.to_str().ok())
-        .expect("jsonb_out() gives UTF-8, as the database has it")
-}
-
-fn store(schema: &Schema, installs: &[Indexed<'_>]) {
+fn lock_workspaces(schema: &Schema, installs: &[Indexed<'_>]) {
     let mut workspaces: Vec<_> = installs.iter().map(|i| i.install.workspace_id).collect();
     workspaces.dedup();
-    plan::connected(
-        || {
-            lock_workspaces(schema, &workspaces, installs);
-            plan::run(&UPSERT, schema, &columns(installs));
-        },
-        |_| (),
-    );
-}
-
-fn lock_workspaces(schema: &Schema, workspaces: &[uuid::Uuid], installs: &[Indexed<'_>]) {
-    let ids = uuids(workspaces.iter());
+    let ids = column(workspaces.iter().map(uuid));
     let locked = plan::run(&LOCK_WORKSPACES, schema, &[ids])
         .get(0, 0)
         .expect("a count");
@@ -120,30 +109,26 @@ fn lock_workspaces(schema: &Schema, workspaces: &[uuid::Uuid], installs: &[Index
 fn columns(installs: &[Indexed<'_>]) -> [Option<Datum>; 5] {
     let installs = || installs.iter().map(|i| &i.install);
     [
-        uuids(installs().map(|i| &i.workspace_id)),
-        installs()
-            .map(|i| &*i.plugin_name)
-            .collect::<Vec<_>>()
-            .into_datum(),
-        installs()
-            .map(|i| &*i.source_raw)
-            .collect::<Vec<_>>()
-            .into_datum(),
-        installs()
-            .map(|i| &*i.tracked_ref)
-            .collect::<Vec<_>>()
-            .into_datum(),
-        installs()
-            .map(|i| i.installed_sha.as_deref())
-            .collect::<Vec<_>>()
-            .into_datum(),
+        column(installs().map(|i| uuid(&i.workspace_id))),
+        column(installs().map(|i| &*i.plugin_name)),
+        column(installs().map(|i| &*i.source_raw)),
+        column(installs().map(|i| &*i.tracked_ref)),
+        column(installs().map(|i| i.installed_sha.as_deref())),
     ]
 }
 
-fn uuids<'a>(ids: impl Iterator<Item = &'a uuid::Uuid>) -> Option<Datum> {
-    ids.map(|id| pgrx::Uuid::from_bytes(*id.as_bytes()))
-        .collect::<Vec<_>>()
-        .into_datum()
+/// An array. What building it leaves behind is freed at once: a batch is large.
+fn column<T: IntoDatum>(values: impl Iterator<Item = T>) -> Option<Datum> {
+    let mut scratch = PgMemoryContexts::new("plugin installs: a column");
+    // SAFETY: the array is copied out before the memory that it was built in is freed.
+    unsafe {
+        let array = scratch.switch_to(|_| values.collect::<Vec<_>>().into_datum())?;
+        Some(pg_sys::pg_detoast_datum_copy(array.cast_mut_ptr()).into())
+    }
+}
+
+fn uuid(id: &uuid::Uuid) -> pgrx::Uuid {
+    pgrx::Uuid::from_bytes(*id.as_bytes())
 }
 
 fn uuid_at(rows: &plan::Rows, row: u64) -> Option<uuid::Uuid> {
@@ -158,9 +143,8 @@ fn refuse(error: &BatchError) -> ! {
         BatchError::Element(_, ElementError::Refused(refusal)) => Some(refusal),
         _ => None,
     };
-    if matches!(refusal, Some(Refusal::Secret(_))) {
-        hide_statement();
-    }
+    // Whatever the fault is, a secret may stand in any element.
+    hide_statement();
     let code = refusal.map_or(PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE, sqlstate);
     raise(
         code,

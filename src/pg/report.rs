@@ -36,25 +36,20 @@ pub fn raise_again(report: &ErrorReportWithLevel) -> ! {
     unreachable!("an ERROR does not return")
 }
 
-/// Keeps the text of the statement out of the server's log for the error that the caller raises
-/// next: it holds a secret that the error itself does not show.
+/// Keeps the text of the statement out of the server's log, and what callers say of it out of the
+/// CONTEXT, for the error that is raised next: they hold a secret that the error does not show.
 ///
 /// pgrx has no word for `errhidestmt`, but the server calls context callbacks while it builds the
-/// report. This one is static and never taken off the stack: whoever catches the error restores
-/// the stack that was there before.
+/// report. This one is static, stands alone on the stack, and is never taken off it: whoever
+/// catches the error restores the stack that was there before.
 pub fn hide_statement() {
     static mut CALLBACK: pg_sys::ErrorContextCallback = pg_sys::ErrorContextCallback {
         previous: ptr::null_mut(),
         callback: Some(hide),
         arg: ptr::null_mut(),
     };
-    // SAFETY: a backend has one thread; an entry left from an earlier error is off the stack, since
-    // every error resets the stack, so that `previous` cannot point to the entry itself.
-    unsafe {
-        let callback = &raw mut CALLBACK;
-        (*callback).previous = pg_sys::error_context_stack;
-        pg_sys::error_context_stack = callback;
-    }
+    // SAFETY: a backend has one thread, and nothing but the server reads the entry.
+    unsafe { pg_sys::error_context_stack = &raw mut CALLBACK };
 }
 
 #[pg_guard]

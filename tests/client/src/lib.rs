@@ -7,6 +7,7 @@
 //! | `processes` | the processes of a server, by its data directory |
 //! | `calls` | registering, recording, and reading what is stored |
 //! | `outcome` | how a statement ended, as a test compares it |
+//! | `same` | comparing long lists |
 //!
 //! The extension has to be installed into the server that `PG_CONFIG` (default: `pg_config`) names.
 #![allow(
@@ -18,6 +19,7 @@ mod calls;
 mod cluster;
 mod outcome;
 mod processes;
+mod same;
 mod tools;
 
 pub use calls::{
@@ -26,3 +28,4 @@ pub use calls::{
 pub use cluster::{Cluster, DATABASE, EXTENSION, SUPERUSER};
 pub use outcome::{every_field, outcome};
 pub use processes::peak_memory;
+pub use same::assert_same;

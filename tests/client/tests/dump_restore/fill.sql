@@ -1,0 +1,56 @@
+-- A database in use; @schema@ stands for the extension's schema.
+CREATE ROLE reader LOGIN;
+CREATE ROLE recorder LOGIN;
+CREATE ROLE operator LOGIN;
+CREATE ROLE application LOGIN;
+CREATE ROLE stranger LOGIN;
+CREATE ROLE dumper LOGIN;
+
+CREATE SCHEMA IF NOT EXISTS @schema@;
+CREATE EXTENSION pg_workspace_plugins SCHEMA @schema@;
+SELECT @schema@.grant_plugin_access('reader', 'reader');
+SELECT @schema@.grant_plugin_access('recorder', 'recorder');
+SELECT @schema@.grant_plugin_access('operator', 'operator');
+-- A right that no level gives, on a member of the extension.
+GRANT SELECT (tier) ON @schema@.rollout_tiers TO application;
+
+INSERT INTO @schema@.rollout_tiers VALUES ('canary', 10), ('stable, "quoted"', 20);
+SELECT @schema@.register_plugin_workspace('00000000-0000-0000-0000-000000000001', 'canary');
+SELECT @schema@.register_plugin_workspace('00000000-0000-0000-0000-000000000002', 'stable, "quoted"');
+
+-- The application's own table. Its owner and its writer need no rights in the extension.
+CREATE TABLE public."Work spaces" ("The id" uuid PRIMARY KEY, name text);
+INSERT INTO public."Work spaces"
+SELECT lpad(to_hex(n), 32, '0')::uuid, 'workspace ' || n FROM generate_series(16, 35) AS n;
+SELECT @schema@.attach_workspaces('public."Work spaces"');
+GRANT SELECT, INSERT, UPDATE, DELETE ON public."Work spaces" TO application;
+CREATE TABLE public.operators_own (id uuid PRIMARY KEY);
+ALTER TABLE public.operators_own OWNER TO operator;
+
+-- A table that uses the types and the predicates.
+CREATE TABLE public.followed (
+    id integer PRIMARY KEY,
+    wanted @schema@.tracked_ref NOT NULL DEFAULT 'tag:latest',
+    raw text CHECK (@schema@.is_valid_tracked_ref(raw) AND @schema@.tracked_ref_kind(raw) <> 'none'),
+    at_commit @schema@.commit_sha,
+    source @schema@.plugin_source,
+    upstream text GENERATED ALWAYS AS (@schema@.plugin_source_upstream(source)) STORED
+);
+CREATE INDEX followed_kind ON public.followed (@schema@.tracked_ref_kind(wanted));
+CREATE VIEW public.followed_tags AS
+    SELECT id, @schema@.resolve_tag(wanted, '{v1.0.0,v1.10.0}') AS tag FROM public.followed;
+INSERT INTO public.followed (id, wanted, raw, at_commit, source) VALUES
+    (1, DEFAULT, 'tag:latest', repeat('a', 40), 'github://Owner/repository'),
+    (2, 'ref:main', 'sha:abc', repeat('0', 64), NULL),
+    (3, 'tag:^1', NULL, NULL, 'my-plugin');
+
+SELECT @schema@.record_workspace_plugin_install(
+    w.workspace_id, 'plugin', 'https://GitHub.com/Foo/Bar.git#v1', ' tag:v1 ', repeat('b', 40))
+FROM @schema@.plugin_workspaces AS w;
+SELECT @schema@.record_workspace_plugin_install(
+    '00000000-0000-0000-0000-000000000001', odd, 'local://' || odd, 'ref:' || odd || '.')
+FROM unnest(ARRAY[E'tab\tand\nnewline', E'\\N', E'back\\slash', 'quote '' and "', 'ünï 日本語', ' ', 'NULL']) AS odd;
+-- Times that are not of now.
+UPDATE @schema@.workspace_plugins
+SET installed_at = '2001-02-03 04:05:06.789+00', updated_at = 'infinity'
+WHERE plugin_name = 'NULL';

@@ -1,0 +1,114 @@
+-- Who may do what: nobody at first, then a role for each level.
+\pset format unaligned
+\pset tuples_only on
+\pset null NULL
+
+-- Of the extension's functions PUBLIC may execute those that only compute or look …
+CREATE VIEW functions AS
+SELECT p.oid::regprocedure::text AS function, p.provolatile, p.prosecdef,
+       EXISTS (SELECT FROM aclexplode(COALESCE(p.proacl, acldefault('f', p.proowner))) AS a WHERE a.grantee = 0) AS public
+FROM pg_proc AS p JOIN pg_depend AS d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e'
+JOIN pg_extension AS e ON e.oid = d.refobjid AND d.refclassid = 'pg_extension'::regclass
+WHERE e.extname = 'pg_workspace_plugins';
+SELECT function, provolatile FROM functions WHERE public ORDER BY function COLLATE "C";
+-- … and no other.
+SELECT function, provolatile FROM functions WHERE NOT public ORDER BY function COLLATE "C";
+-- With the rights of their owner run the triggers only.
+SELECT function FROM functions WHERE prosecdef ORDER BY function COLLATE "C";
+-- No table is open to PUBLIC.
+SELECT c.relname, a.privilege_type FROM pg_class AS c, aclexplode(COALESCE(c.relacl, acldefault('r', c.relowner))) AS a
+WHERE c.relname IN ('rollout_tiers', 'plugin_workspaces', 'workspace_plugins') AND a.grantee = 0;
+
+-- One role per level, and one without any.
+CREATE ROLE regress_nobody;
+CREATE ROLE regress_reader;
+CREATE ROLE regress_recorder;
+CREATE ROLE "regress Operator";
+SELECT grant_plugin_access('regress_reader', 'reader'), grant_plugin_access('regress_recorder', 'recorder'),
+       grant_plugin_access('"regress Operator"', 'operator');
+SELECT register_plugin_workspace(w(1));
+CREATE TABLE boxes (id uuid PRIMARY KEY);
+ALTER TABLE boxes OWNER TO "regress Operator";
+CREATE TABLE original (id int, workspace_id uuid, plugin_name text, source_raw text, tracked_ref text, installed_at timestamptz, updated_at timestamptz);
+GRANT SELECT ON original TO PUBLIC;
+
+CREATE TABLE action (n int GENERATED ALWAYS AS IDENTITY, statement text);
+INSERT INTO action (statement) VALUES
+    ($$SELECT validate_tracked_ref('none'), is_valid_tracked_ref('none'), tracked_ref_kind('none'), tracked_ref_value('none')$$),
+    ($$SELECT is_valid_commit_sha('x'), check_plugin_source('x'), plugin_source_upstream('x'), resolve_tag('none', '{}')$$),
+    ($$SELECT 'none'::tracked_ref, repeat('a', 40)::commit_sha, 's'::plugin_source$$),
+    ($$SELECT FROM workspace_plugins$$),
+    ($$SELECT FROM plugin_workspaces$$),
+    ($$SELECT FROM rollout_tiers$$),
+    ($$SELECT register_plugin_workspace(w(2))$$),
+    ($$SELECT record_workspace_plugin_install(w(1), 'p', 's', 'tag:v1')$$),
+    ($$SELECT record_workspace_plugin_installs('[{"workspace_id": "00000000-0000-0000-0000-000000000001", "plugin_name": "q", "source_raw": "s"}]')$$),
+    ($$SELECT remove_workspace_plugin(w(1), 'p')$$),
+    ($$SELECT unregister_plugin_workspace(w(2))$$),
+    ($$INSERT INTO workspace_plugins (workspace_id, plugin_name, source_raw) VALUES (w(1), 'direct', 's') ON CONFLICT (workspace_id, plugin_name) DO UPDATE SET source_raw = excluded.source_raw$$),
+    ($$DELETE FROM workspace_plugins WHERE plugin_name = 'direct'$$),
+    ($$INSERT INTO plugin_workspaces VALUES (w(3))$$),
+    ($$INSERT INTO rollout_tiers VALUES ('canary', 1)$$),
+    ($$TRUNCATE workspace_plugins$$),
+    ($$SELECT attach_workspaces('boxes')$$),
+    ($$INSERT INTO boxes VALUES (w(4))$$),
+    ($$SELECT detach_workspaces('boxes')$$),
+    ($$SELECT import_workspace_plugins('original')$$),
+    ($$SELECT FROM workspace_plugins_import_refusals('original')$$),
+    ($$SELECT grant_plugin_access('regress_nobody', 'operator')$$),
+    ($$SELECT revoke_plugin_access('regress_reader')$$),
+    ($$DROP TABLE workspace_plugins$$);
+GRANT SELECT ON action TO PUBLIC;
+-- Each action is undone, so that every role finds the same.
+CREATE FUNCTION outcome(role regrole) RETURNS SETOF text LANGUAGE plpgsql AS $$
+DECLARE
+    a record; message text;
+BEGIN
+    FOR a IN SELECT * FROM action ORDER BY n LOOP
+        BEGIN
+            EXECUTE format('SET LOCAL ROLE %s', role);
+            EXECUTE a.statement;
+            RAISE SQLSTATE 'OK000' USING MESSAGE = 'ok';
+        EXCEPTION WHEN OTHERS THEN
+            message := CASE WHEN SQLSTATE = 'OK000' THEN 'ok' ELSE SQLSTATE || ' ' || SQLERRM END;
+        END;
+        RETURN NEXT rpad(message, 60) || ' | ' || left(a.statement, 70);
+    END LOOP;
+END $$;
+SELECT outcome('regress_nobody');
+SELECT outcome('regress_reader');
+SELECT outcome('regress_recorder');
+SELECT outcome('"regress Operator"');
+
+-- What is granted, is taken back; another level is then another.
+SELECT relname, privilege_type FROM pg_class, aclexplode(relacl) WHERE grantee = '"regress Operator"'::regrole AND relkind = 'r' AND relname <> 'boxes' ORDER BY 1, 2;
+SELECT revoke_plugin_access('"regress Operator"');
+SELECT relname, privilege_type FROM pg_class, aclexplode(relacl) WHERE grantee = '"regress Operator"'::regrole AND relkind = 'r' AND relname <> 'boxes' ORDER BY 1, 2;
+SELECT count(*) FROM pg_proc, aclexplode(proacl) WHERE grantee = '"regress Operator"'::regrole;
+SELECT grant_plugin_access('"regress Operator"', 'reader');
+SELECT relname, privilege_type FROM pg_class, aclexplode(relacl) WHERE grantee = '"regress Operator"'::regrole AND relkind = 'r' AND relname <> 'boxes' ORDER BY 1, 2;
+-- Twice is once.
+SELECT grant_plugin_access('regress_recorder', 'recorder'), grant_plugin_access('regress_recorder', 'reader');
+SELECT count(*) FROM outcome('regress_recorder') AS o WHERE o LIKE 'ok %';
+SELECT revoke_plugin_access('regress_nobody');
+
+-- What cannot be granted.
+SELECT try($$SELECT grant_plugin_access('regress_reader', 'admin')$$);
+SELECT try($$SELECT grant_plugin_access('regress_reader', 'Reader')$$);
+SELECT try($$SELECT grant_plugin_access('regress_reader', '')$$);
+SELECT try($$SELECT grant_plugin_access('regress_reader', NULL)$$);
+SELECT try($$SELECT grant_plugin_access('regress_reader', repeat('x', 1000))$$);
+SELECT try($$SELECT grant_plugin_access('regress_reader', E'x"\n')$$);
+SELECT try($$SELECT grant_plugin_access(NULL, 'reader')$$);
+SELECT try($$SELECT grant_plugin_access(0, 'reader')$$);
+SELECT try($$SELECT grant_plugin_access('regress_missing', 'reader')$$);
+SELECT try($$SELECT grant_plugin_access('public', 'reader')$$);
+SELECT try($$SELECT revoke_plugin_access(NULL)$$);
+SELECT try($$SELECT revoke_plugin_access('regress_missing')$$);
+
+DROP FUNCTION outcome(regrole);
+DROP TABLE action, original, boxes;
+DROP VIEW functions;
+DROP OWNED BY regress_nobody, regress_reader, regress_recorder, "regress Operator";
+DROP ROLE regress_nobody, regress_reader, regress_recorder, "regress Operator";
+DELETE FROM plugin_workspaces;
