@@ -44,6 +44,15 @@ pub fn resolve<'a>(
     }
 }
 
+/// The whole stream that a tracked ref is a range of: `tag:plugin-a/*` for `tag:plugin-a/^1.2`.
+#[must_use]
+pub fn stream(wanted: &str) -> Option<String> {
+    match wanted.strip_prefix("tag:")? {
+        "latest" => Some("tag:*".to_owned()),
+        value => split_range(value).map(|(prefix, _)| format!("tag:{prefix}*")),
+    }
+}
+
 /// Compares two tags of the stream with this prefix by precedence, that is without their build
 /// metadata; `None` if one of them is not in it.
 #[must_use]

@@ -5,6 +5,8 @@
 //! | `predicate` | the CHECKs of the domains, on the hot path |
 //! | `tracked_ref`, `source`, `tag_choice` | the pure functions |
 //! | `record`, `record_batch` | recording one install, or many |
+//! | `settle` | what recording does to the queue of updates |
+//! | `observe` | refs and webhooks, decoded |
 //! | `import` | the same rules, for rows of the original service |
 //! | `attached` | the trigger on the application's table of workspaces |
 //! | `plan`, `report`, `json` | kept plans, how errors are raised, `jsonb` as text |
@@ -12,11 +14,13 @@
 mod attached;
 mod import;
 mod json;
+mod observe;
 mod plan;
 mod predicate;
 mod record;
 mod record_batch;
 mod report;
+mod settle;
 mod source;
 mod tag_choice;
 #[cfg(feature = "pg_test")]
@@ -56,9 +60,34 @@ pgrx::extension_sql_file!(
     requires = ["tag_choice"]
 );
 pgrx::extension_sql_file!(
+    "../../sql/upstreams.sql",
+    name = "upstreams",
+    requires = ["tables"]
+);
+pgrx::extension_sql_file!(
+    "../../sql/targets.sql",
+    name = "targets",
+    requires = ["upstreams"]
+);
+pgrx::extension_sql_file!(
+    "../../sql/queue.sql",
+    name = "queue",
+    requires = ["targets"]
+);
+pgrx::extension_sql_file!(
+    "../../sql/observe.sql",
+    name = "observe",
+    requires = ["queue"]
+);
+pgrx::extension_sql_file!(
+    "../../sql/drift.sql",
+    name = "drift",
+    requires = ["observe"]
+);
+pgrx::extension_sql_file!(
     "../../sql/workspaces.sql",
     name = "workspaces",
-    requires = ["tables"]
+    requires = ["drift"]
 );
 pgrx::extension_sql_file!(
     "../../sql/attach.sql",

@@ -50,6 +50,13 @@ impl Schema {
         }
     }
 
+    /// Whether a table of the extension is there: after a new library has been installed, and until
+    /// ALTER EXTENSION UPDATE, the tables of earlier releases are all that there is.
+    pub fn has_table(&self, name: &CStr) -> bool {
+        // SAFETY: a catalog look-up by a C string.
+        unsafe { pg_sys::get_relname_relid(name.as_ptr(), self.oid) != pg_sys::InvalidOid }
+    }
+
     fn quoted(&self) -> String {
         // SAFETY: quote_identifier() takes a C string and gives one.
         let quoted = unsafe { CStr::from_ptr(pg_sys::quote_identifier(self.name.as_ptr())) };

@@ -6,6 +6,7 @@ use pgrx::prelude::*;
 
 use super::plan::{self, Schema, Statement};
 use super::report::{hide_statement, raise};
+use super::settle;
 use crate::install::{Install, Refusal, Request};
 
 pub const UNKNOWN_WORKSPACE_HINT: &str = "Register it with register_plugin_workspace(), or attach \
@@ -16,19 +17,53 @@ const FOREIGN_KEY: &str = "workspace_plugins_workspace_id_fkey";
 
 const NAME: &str = "record_workspace_plugin_install";
 
+const TYPES: [pg_sys::Oid; 5] = [
+    pg_sys::UUIDOID,
+    pg_sys::TEXTOID,
+    pg_sys::TEXTOID,
+    pg_sys::TEXTOID,
+    pg_sys::TEXTOID,
+];
+
+/// The upsert; `$also` is returned beside the row.
+macro_rules! upsert {
+    ($also:literal) => {
+        Statement::new(
+            concat!(
+                "INSERT INTO @extschema@.workspace_plugins AS w
+                     (workspace_id, plugin_name, source_raw, tracked_ref, installed_sha)
+                 VALUES ($1, $2, $3, $4, $5)
+                 ON CONFLICT (workspace_id, plugin_name) DO UPDATE SET
+                     source_raw = excluded.source_raw,
+                     tracked_ref = excluded.tracked_ref,
+                     installed_sha = excluded.installed_sha,
+                     updated_at = GREATEST(w.updated_at, excluded.updated_at)
+                 RETURNING w, ",
+                $also
+            ),
+            &TYPES,
+        )
+    };
+}
+
 thread_local! {
-    static UPSERT: Statement = const { Statement::new(
-        "INSERT INTO @extschema@.workspace_plugins AS w
-             (workspace_id, plugin_name, source_raw, tracked_ref, installed_sha)
-         VALUES ($1, $2, $3, $4, $5)
-         ON CONFLICT (workspace_id, plugin_name) DO UPDATE SET
-             source_raw = excluded.source_raw,
-             tracked_ref = excluded.tracked_ref,
-             installed_sha = excluded.installed_sha,
-             updated_at = GREATEST(w.updated_at, excluded.updated_at)
-         RETURNING w",
-        &[pg_sys::UUIDOID, pg_sys::TEXTOID, pg_sys::TEXTOID, pg_sys::TEXTOID, pg_sys::TEXTOID],
+    /// Tells whether the install's updates are as they should be: nothing waits, and it is on its
+    /// target, or on what cannot be compared.
+    static UPSERT: Statement = const { upsert!(
+        "NOT EXISTS (
+             SELECT FROM @extschema@.plugin_update_queue AS q
+             WHERE q.workspace_id OPERATOR(pg_catalog.=) w.workspace_id
+               AND q.plugin_name OPERATOR(pg_catalog.=) w.plugin_name
+               AND q.status OPERATOR(pg_catalog.=) 'pending')
+         AND (w.upstream IS NULL OR w.tracked_ref OPERATOR(pg_catalog.=) 'none' OR EXISTS (
+             SELECT FROM @extschema@.plugin_targets AS t
+             WHERE t.upstream OPERATOR(pg_catalog.=) w.upstream
+               AND t.tracked_ref OPERATOR(pg_catalog.=) w.tracked_ref
+               AND (w.installed_sha IS NULL OR t.sha OPERATOR(pg_catalog.=) w.installed_sha
+                    OR t.state OPERATOR(pg_catalog.<>) 'resolved')))"
     ) };
+    /// For the catalog of 0.1.0, which has no queue.
+    static UPSERT_WITHOUT_QUEUE: Statement = const { upsert!("true") };
 }
 
 /// Records an install, new or again, and gives the row as stored.
@@ -84,9 +119,22 @@ fn upsert(schema: &Schema, install: &Install<'_>) -> Option<Datum> {
     ];
     plan::connected(
         || {
-            let rows = plan::run(&UPSERT, schema, &arguments);
+            let has_queue = settle::has_queue(schema);
+            let is_known = !has_queue || settle::lock_upstream(schema, install);
+            let statement = if has_queue {
+                &UPSERT
+            } else {
+                &UPSERT_WITHOUT_QUEUE
+            };
+            let rows = plan::run(statement, schema, &arguments);
             // No row where a trigger of the user's has suppressed it.
             let row = (rows.count > 0).then(|| rows.get(0, 0)).flatten()?;
+            let is_settled = rows.get(0, 1).is_some_and(|settled| settled.value() != 0);
+            if !(is_known && is_settled) {
+                let id = pgrx::Uuid::from_bytes(*install.workspace_id.as_bytes());
+                let plugins = vec![install.plugin_name.as_ref()].into_datum();
+                settle::settle(schema, vec![id].into_datum(), plugins);
+            }
             // SAFETY: a composite value is passed by reference with its own length.
             Some(unsafe { pg_sys::SPI_datumTransfer(row, false, -1) })
         },

@@ -9,6 +9,7 @@ use super::json::JsonText;
 use super::plan::{self, Schema, Statement};
 use super::record::{UNKNOWN_WORKSPACE_HINT, sqlstate};
 use super::report::{hide_statement, raise};
+use super::settle;
 use crate::install::Refusal;
 use crate::install_batch::{self, BatchError, ElementError, Indexed};
 
@@ -64,12 +65,29 @@ fn record_workspace_plugin_installs(
     let count = i64::try_from(installs.len()).expect("fewer than i64::MAX installs");
     if !installs.is_empty() {
         let schema = Schema::of_call(fcinfo);
-        plan::connected(|| lock_workspaces(&schema, &installs), |_| ());
+        let has_queue = settle::has_queue(&schema);
+        plan::connected(
+            || {
+                lock_workspaces(&schema, &installs);
+                if has_queue {
+                    settle::lock_upstreams(&schema, installs.iter().map(|i| &i.install));
+                }
+            },
+            |_| (),
+        );
         let columns = columns(&installs);
         // The columns hold it all: what they were made of need not wait for the statement to end.
         drop(installs);
         drop(json);
-        plan::connected(|| plan::run(&UPSERT, &schema, &columns), |_| ());
+        plan::connected(
+            || {
+                plan::run(&UPSERT, &schema, &columns);
+                if has_queue {
+                    settle::settle(&schema, columns[0], columns[1]);
+                }
+            },
+            |_| (),
+        );
     }
     count
 }
