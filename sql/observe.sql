@@ -298,6 +298,7 @@ AS $$
 DECLARE
     hook record;
     tracked text;
+    one @extschema@.plugin_observation;
     report @extschema@.plugin_observation := ROW('untracked', NULL, 0, 0, 0, 0, 0, 0);
 BEGIN
     IF provider IS NULL OR payload IS NULL THEN
@@ -318,12 +319,22 @@ BEGIN
         JOIN @extschema@.plugin_upstreams AS u ON u.upstream = @extschema@.plugin_source_upstream(d.url)
         ORDER BY u.upstream
     LOOP
+        -- A webhook may come late, twice or out of order: git is asked soon, and has the last word.
+        UPDATE @extschema@.plugin_upstreams AS u
+        SET next_check_at = least(u.next_check_at, observed_at
+                + CASE hook.action WHEN 'check' THEN interval '0' ELSE interval '1 minute' END)
+        WHERE u.upstream = tracked AND u.next_check_at < 'infinity';
         IF hook.action = 'check' THEN
-            UPDATE @extschema@.plugin_upstreams AS u
-            SET next_check_at = least(u.next_check_at, observed_at) WHERE u.upstream = tracked;
             report.outcome := 'scheduled';
         ELSE
-            report := @extschema@.observe_plugin_ref(tracked, hook.ref, hook.sha, observed_at);
+            one := @extschema@.observe_plugin_ref(tracked, hook.ref, hook.sha, observed_at);
+            one.refs_added := one.refs_added + report.refs_added;
+            one.refs_gone := one.refs_gone + report.refs_gone;
+            one.targets_changed := one.targets_changed + report.targets_changed;
+            one.queued := one.queued + report.queued;
+            one.superseded := one.superseded + report.superseded;
+            one.cancelled := one.cancelled + report.cancelled;
+            report := one;
         END IF;
     END LOOP;
     report.detail := COALESCE(report.detail, hook.event);
