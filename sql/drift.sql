@@ -273,14 +273,16 @@ CREATE FUNCTION @extschema@.plugin_drift_counts()
 AS $$
     -- Only what differs from its target is looked at.
     WITH differing AS (
-        SELECT s.upstream, s.tracked_ref, p.installed_sha, count(*) AS installs
+        SELECT s.upstream, s.tracked_ref, p.installed_sha, p.installs
         FROM @extschema@.plugin_subscriptions() AS s
         LEFT JOIN @extschema@.plugin_targets AS t ON t.upstream = s.upstream AND t.tracked_ref = s.tracked_ref
-        JOIN @extschema@.workspace_plugins AS p
-          ON p.tracked_ref <> 'none' AND p.upstream = s.upstream AND p.tracked_ref = s.tracked_ref
-         AND p.installed_sha IS DISTINCT FROM t.sha
+        CROSS JOIN LATERAL (
+            SELECT p.installed_sha, count(*) AS installs
+            FROM @extschema@.workspace_plugins AS p
+            WHERE p.tracked_ref <> 'none' AND p.upstream = s.upstream AND p.tracked_ref = s.tracked_ref
+            GROUP BY p.installed_sha) AS p
         WHERE (s.lowest_sha, s.highest_sha) IS DISTINCT FROM (t.sha::text, t.sha::text)
-        GROUP BY s.upstream, s.tracked_ref, p.installed_sha
+          AND p.installed_sha IS DISTINCT FROM t.sha
         UNION ALL
         SELECT NULL, p.tracked_ref, NULL, count(*)
         FROM @extschema@.workspace_plugins AS p

@@ -122,7 +122,7 @@ BEGIN
         JOIN @extschema@.workspace_plugins AS p
           ON p.workspace_id = n.workspace_id AND p.plugin_name = n.plugin_name
         WHERE p.tracked_ref <> 'none' AND p.installed_sha IS NOT NULL
-    ), judged AS (
+    ), judged AS MATERIALIZED (
         SELECT d.upstream, d.tracked_ref, d.installed_sha, j.state, j.ref, j.sha
         FROM (SELECT DISTINCT d.upstream, d.tracked_ref, d.installed_sha FROM differing AS d) AS d
         JOIN @extschema@.plugin_targets AS t ON t.upstream = d.upstream AND t.tracked_ref = d.tracked_ref
