@@ -111,6 +111,33 @@ $$;
 COMMENT ON FUNCTION @extschema@.plugin_subscriptions() IS
     'Every (repository, tracked ref) that some install has, with its lowest and highest installed commit.';
 
+CREATE FUNCTION @extschema@.forget_plugin_targets() RETURNS void
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    target record;
+BEGIN
+    FOR target IN
+        SELECT t.upstream, t.tracked_ref FROM @extschema@.plugin_targets AS t
+        WHERE NOT EXISTS (
+            SELECT FROM @extschema@.workspace_plugins AS p
+            WHERE p.tracked_ref <> 'none' AND p.upstream = t.upstream AND p.tracked_ref = t.tracked_ref)
+        ORDER BY t.upstream, t.tracked_ref
+    LOOP
+        -- Whoever records an install under it holds this lock: look again once it is had.
+        PERFORM FROM @extschema@.plugin_upstreams AS u WHERE u.upstream = target.upstream FOR NO KEY UPDATE;
+        DELETE FROM @extschema@.plugin_targets AS t
+        WHERE t.upstream = target.upstream AND t.tracked_ref = target.tracked_ref
+          AND NOT EXISTS (
+              SELECT FROM @extschema@.workspace_plugins AS p
+              WHERE p.tracked_ref <> 'none' AND p.upstream = t.upstream AND p.tracked_ref = t.tracked_ref);
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION @extschema@.forget_plugin_targets() IS
+    'Forgets the targets of subscriptions that no install has any more, so that observations need not resolve them.';
+
 CREATE FUNCTION @extschema@.detect_plugin_drift(at timestamptz DEFAULT clock_timestamp()) RETURNS bigint
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
@@ -149,6 +176,7 @@ BEGIN
         changes := changes + derived.queued + derived.superseded + derived.cancelled;
         queued := queued + derived.queued;
     END LOOP;
+    PERFORM @extschema@.forget_plugin_targets();
     PERFORM @extschema@.notify_plugin_updates(queued);
     RETURN changes;
 END
@@ -358,4 +386,5 @@ COMMENT ON COLUMN @extschema@.plugin_tracking_health.vacuous IS
 
 REVOKE ALL ON FUNCTION @extschema@.track_plugin_upstream(text, @extschema@.tracked_ref, text, timestamptz) FROM PUBLIC;
 REVOKE ALL ON FUNCTION @extschema@.settle_plugin_installs(uuid[], text[], timestamptz) FROM PUBLIC;
+REVOKE ALL ON FUNCTION @extschema@.forget_plugin_targets() FROM PUBLIC;
 REVOKE ALL ON FUNCTION @extschema@.detect_plugin_drift(timestamptz) FROM PUBLIC;

@@ -5,9 +5,11 @@
 //! | `cluster` | a server of its own for a test: start, stop, kill, standby |
 //! | `tools` | running the server's programs, as the user that may run them |
 //! | `processes` | the processes of a server, by its data directory |
+//! | `connections` | many of them at once |
 //! | `calls` | registering, recording, and reading what is stored |
 //! | `outcome` | how a statement ended, as a test compares it |
 //! | `same` | comparing long lists |
+//! | `drift` | a model of what has drifted, and random statements to try it on |
 //!
 //! The extension has to be installed into the server that `PG_CONFIG` (default: `pg_config`) names.
 #![allow(
@@ -17,6 +19,8 @@
 
 mod calls;
 mod cluster;
+mod connections;
+pub mod drift;
 mod outcome;
 mod processes;
 mod same;
@@ -26,6 +30,7 @@ pub use calls::{
     Install, RECORD, batch, new_id, record, register, registered, stored, try_batch, try_record,
 };
 pub use cluster::{Cluster, DATABASE, EXTENSION, SUPERUSER};
+pub use connections::on_connections;
 pub use outcome::{every_field, outcome};
 pub use processes::peak_memory;
 pub use same::assert_same;

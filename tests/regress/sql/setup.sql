@@ -42,3 +42,68 @@ EXCEPTION WHEN OTHERS THEN
     RETURN position(secret IN message || detail || hint || replace(context, statement, '')) > 0;
 END
 $$;
+
+-- Minute n of a day that is long past, for what takes a time.
+CREATE FUNCTION t(n int) RETURNS timestamptz LANGUAGE sql IMMUTABLE
+    AS $$ SELECT '2025-01-01 00:00:00+00'::timestamptz + n * interval '1 minute' $$;
+
+-- The answer of a git ls-remote: refs('tags/v1=a heads/main=b') is refs/tags/v1 on aaa… and refs/heads/main on bbb….
+CREATE FUNCTION refs(list text) RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
+    SELECT COALESCE(jsonb_object_agg('refs/' || split_part(r, '=', 1), sha(split_part(r, '=', 2))), '{}')
+    FROM regexp_split_to_table(list, ' +') AS r WHERE r <> ''
+$$;
+
+-- What an observation did, in a line.
+CREATE FUNCTION brief(o plugin_observation) RETURNS text LANGUAGE sql IMMUTABLE AS $$
+    SELECT format('%s: refs +%s -%s, targets %s, queued %s, superseded %s, cancelled %s%s', o.outcome, o.refs_added,
+                  o.refs_gone, o.targets_changed, o.queued, o.superseded, o.cancelled, ' (' || o.detail || ')')
+$$;
+
+-- Observes the repository that install() installs from.
+CREATE FUNCTION observe(list text, minute int, accept_loss boolean DEFAULT false) RETURNS text LANGUAGE sql AS $$
+    SELECT brief(observe_plugin_upstream('github.com/o/r', refs(list), t(minute), accept_loss))
+$$;
+CREATE FUNCTION observe_ref(ref text, digit text, minute int) RETURNS text LANGUAGE sql AS $$
+    SELECT brief(observe_plugin_ref('github.com/o/r', ref, sha(digit), t(minute)))
+$$;
+
+-- Records an install of which the commit is one repeated digit.
+CREATE FUNCTION install(workspace int, plugin text, track text, digit text, source text DEFAULT 'github://o/r') RETURNS text
+LANGUAGE sql AS $$
+    SELECT register_plugin_workspace(w(workspace));
+    SELECT record_workspace_plugin_install(w(workspace), plugin, source, track, sha(digit));
+    SELECT ''
+$$;
+
+-- The views and tables in short: workspaces as their number, commits as their digit, times as their minute.
+CREATE FUNCTION short(value text) RETURNS text LANGUAGE sql IMMUTABLE
+    AS $$ SELECT regexp_replace(regexp_replace(value, '([0-9a-f])\1{39}', '\1', 'g'), '^0{8}-0{4}-0{4}-0{4}-0*(?=.)', '') $$;
+CREATE FUNCTION minute(at timestamptz) RETURNS text LANGUAGE sql IMMUTABLE
+    AS $$ SELECT CASE WHEN isfinite(at) THEN trim_scale(extract(epoch FROM at - t(0)) / 60)::text ELSE at::text END $$;
+CREATE FUNCTION drift() RETURNS TABLE (workspace text, plugin text, tracked text, state text, ref text, sha text, update text, reason text)
+LANGUAGE sql AS $$
+    SELECT short(workspace_id::text), plugin_name, tracked_ref, state, target_ref, short(target_sha), update_status, reason
+    FROM workspace_plugin_drift ORDER BY workspace_id, plugin_name
+$$;
+CREATE FUNCTION queue() RETURNS TABLE (workspace text, plugin text, tracked text, kind text, change text, ref text, status text, reason text)
+LANGUAGE sql AS $$
+    SELECT short(workspace_id::text), plugin_name, tracked_ref, kind, short(current_sha) || '>' || short(target_sha), target_ref, status,
+           short(reason)
+    FROM plugin_update_queue ORDER BY workspace_id, plugin_name, status COLLATE "C", target_sha, created_at
+$$;
+CREATE FUNCTION ledger() RETURNS TABLE (ref text, sha text, first_seen text, since text, last_seen text, gone text, times_gone int, accepted boolean)
+LANGUAGE sql AS $$
+    SELECT ref, short(sha), minute(first_seen_at), minute(current_since), minute(last_seen_at), minute(gone_at), times_gone,
+           accepted_at IS NOT NULL
+    FROM plugin_upstream_refs ORDER BY upstream, ref, first_seen_at, sha
+$$;
+
+-- Leaves nothing for the next one.
+CREATE FUNCTION forget() RETURNS text LANGUAGE sql AS $$
+    DELETE FROM plugin_workspaces;
+    DELETE FROM plugin_update_queue;
+    DELETE FROM plugin_targets;
+    DELETE FROM plugin_upstream_refs;
+    DELETE FROM plugin_upstreams;
+    SELECT ''
+$$;

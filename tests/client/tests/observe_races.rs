@@ -1,0 +1,269 @@
+//! Many sessions that observe, record and remove at the same time: without any detection, what waits
+//! is what is wanted.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::SystemTime;
+
+use client_tests::drift::{Reach, Statements, World, assert_as_modelled};
+use client_tests::{Cluster, assert_same, new_id, on_connections, outcome, register};
+use postgres::Client;
+use rand::seq::{IndexedRandom, SliceRandom};
+use rand::{RngExt, rng};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+const UPSTREAMS: usize = 3;
+const TRACKS: [&str; 6] = [
+    "tag:latest",
+    "tag:^1",
+    "tag:v1.0.0",
+    "ref:main",
+    "sha:0000000000000000000000000000000000000001",
+    "none",
+];
+
+fn cluster() -> Cluster {
+    Cluster::start(&[("deadlock_timeout", "20ms"), ("max_connections", "60")])
+}
+
+fn check(client: &mut Client, when: &str) {
+    let now: SystemTime = client
+        .query_one("SELECT clock_timestamp()", &[])
+        .unwrap()
+        .get(0);
+    let world = World::read(client, now);
+    assert_as_modelled(client, &world, when);
+}
+
+fn counted(outcomes: impl IntoIterator<Item = Vec<String>>) -> BTreeMap<String, usize> {
+    let mut counts = BTreeMap::new();
+    for outcome in outcomes.into_iter().flatten() {
+        *counts.entry(outcome).or_default() += 1;
+    }
+    counts
+}
+
+/// What the sessions work on. Every observation has a release that none before it had.
+struct Fleet {
+    workspaces: Vec<Uuid>,
+    releases: AtomicU32,
+}
+
+impl Fleet {
+    fn observe(&self, client: &mut Client, upstream: usize) -> String {
+        let newest = self.releases.fetch_add(1, Ordering::SeqCst) + 1;
+        let mut refs: BTreeMap<_, _> = (newest.saturating_sub(8)..=newest)
+            .map(|release| (format!("refs/tags/v1.{release}.0"), sha(release)))
+            .collect();
+        refs.insert("refs/tags/v1.0.0".to_owned(), sha(newest / 50));
+        refs.insert("refs/heads/main".to_owned(), sha(newest));
+        let call = "SELECT observe_plugin_upstream($1, $2, clock_timestamp(), true)";
+        outcome(&client.execute(call, &[&name(upstream), &json!(refs)]))
+    }
+
+    fn observe_ref(&self, client: &mut Client, upstream: usize) -> String {
+        let newest = self.releases.fetch_add(1, Ordering::SeqCst) + 1;
+        let call = "SELECT observe_plugin_ref($1, $2, $3)";
+        let tag = format!("refs/tags/v1.{newest}.0");
+        outcome(&client.execute(call, &[&name(upstream), &tag, &sha(newest)]))
+    }
+
+    fn record_batch(&self, client: &mut Client) -> String {
+        let mut installs: Vec<_> = (0..60).map(|_| self.install()).collect();
+        installs.shuffle(&mut rng());
+        let call = "SELECT record_workspace_plugin_installs($1)";
+        outcome(&client.execute(call, &[&Value::from(installs)]))
+    }
+
+    fn record(&self, client: &mut Client) -> String {
+        let install = self.install();
+        let call = "SELECT record_workspace_plugin_install(($1->>'workspace_id')::uuid,
+             $1->>'plugin_name', $1->>'source_raw', $1->>'track', $1->>'installed_sha')";
+        outcome(&client.execute(call, &[&install]))
+    }
+
+    fn install(&self) -> Value {
+        let newest = self.releases.load(Ordering::SeqCst);
+        json!({
+            "workspace_id": self.workspace().to_string(),
+            "plugin_name": format!("p{}", rng().random_range(0..4)),
+            "source_raw": format!("https://{}.git", name(rng().random_range(0..UPSTREAMS))),
+            "track": TRACKS.choose(&mut rng()),
+            "installed_sha": sha(rng().random_range(newest.saturating_sub(3)..=newest)),
+        })
+    }
+
+    fn remove(&self, client: &mut Client) -> String {
+        let plugin = format!("p{}", rng().random_range(0..4));
+        let call = "SELECT remove_workspace_plugin($1, $2)";
+        outcome(&client.execute(call, &[&self.workspace(), &plugin]))
+    }
+
+    fn come_and_go(&self, client: &mut Client) -> String {
+        let workspace = self.workspace();
+        let result = client.execute("SELECT unregister_plugin_workspace($1)", &[&workspace]);
+        register(client, workspace);
+        outcome(&result)
+    }
+
+    fn workspace(&self) -> Uuid {
+        *self.workspaces.choose(&mut rng()).unwrap()
+    }
+}
+
+fn name(upstream: usize) -> String {
+    format!("host.example/o/r{upstream}")
+}
+
+fn sha(n: u32) -> String {
+    format!("{n:040}")
+}
+
+fn dismiss(client: &mut Client) -> String {
+    let one = "SELECT id FROM plugin_update_queue WHERE status = 'pending' ORDER BY random() LIMIT 1";
+    match client.query_opt(one, &[]).unwrap() {
+        None => "ok".to_owned(),
+        Some(row) => {
+            let call = "SELECT dismiss_plugin_update($1, 'not now')";
+            outcome(&client.execute(call, &[&row.get::<_, Uuid>(0)]))
+        }
+    }
+}
+
+#[test]
+fn the_same_and_different_upstreams_while_installs_come_and_go() {
+    let cluster = cluster();
+    let database = cluster.new_database();
+    let mut client = cluster.connect(&database);
+    let fleet = Fleet {
+        workspaces: (0..25).map(|_| new_id()).collect(),
+        releases: AtomicU32::new(100),
+    };
+    for workspace in &fleet.workspaces {
+        register(&mut client, *workspace);
+    }
+    fleet.record_batch(&mut client);
+
+    let outcomes = on_connections(&cluster, &database, 18, |worker, client| {
+        let work = |turn| match worker {
+            0..4 => fleet.observe(client, 0),
+            4..8 => fleet.observe(client, (worker + turn) % UPSTREAMS),
+            8 => fleet.observe_ref(client, turn % UPSTREAMS),
+            9..12 => fleet.record_batch(client),
+            12..15 => fleet.record(client),
+            15 => fleet.remove(client),
+            16 => fleet.come_and_go(client),
+            _ => dismiss(client),
+        };
+        (0..30).map(work).collect::<Vec<_>>()
+    });
+
+    let outcomes = counted(outcomes);
+    println!("{outcomes:?}");
+    check(&mut client, "quiet");
+    let possible = ["ok", "23503"];
+    assert!(outcomes.keys().all(|o| possible.contains(&&**o)), "{outcomes:?}");
+}
+
+/// All functions, also several in one transaction, over an alphabet so small that they often meet.
+#[test]
+fn random_calls() {
+    let cluster = cluster();
+    for round in 0..6 {
+        let database = cluster.new_database();
+        let mut client = cluster.connect(&database);
+        let setup = Statements::new(0, Reach::Functions, 3).setup();
+        client.batch_execute(&setup).unwrap();
+        let outcomes = on_connections(&cluster, &database, 8, |worker, client| {
+            let seed = round * 100 + worker as u64;
+            let mut statements = Statements::new(seed, Reach::Functions, 3);
+            let call = |_| outcome(&client.batch_execute(&statements.single()));
+            (0..50).map(call).collect::<Vec<_>>()
+        });
+        let outcomes = counted(outcomes);
+        println!("{outcomes:?}");
+        check(&mut client, &format!("round {round}"));
+        let possible = ["ok", "23503"];
+        assert!(outcomes.keys().all(|o| possible.contains(&&**o)), "{outcomes:?}");
+    }
+}
+
+const REPOSITORIES: usize = 500;
+const WORKERS: usize = 16;
+
+/// What a worker was handed out: repositories and tokens.
+type Claimed = Vec<(String, Uuid)>;
+
+/// Claims at a time until there is nothing to claim.
+fn claim_all(client: &mut Client, worker: usize, at: &str) -> Claimed {
+    let call = format!(
+        "SELECT upstream, claim_token FROM claim_plugin_upstreams($1, $2, '5 minutes', clock_timestamp() + $3::text::interval)"
+    );
+    let mut claimed = Claimed::new();
+    loop {
+        let count = rng().random_range(1..=9);
+        let rows = client
+            .query(&call, &[&format!("worker {worker}"), &count, &at])
+            .unwrap();
+        if rows.is_empty() {
+            return claimed;
+        }
+        claimed.extend(rows.iter().map(|row| (row.get(0), row.get(1))));
+    }
+}
+
+/// What all workers together were handed out: each repository once.
+fn claimed_once(cluster: &Cluster, database: &str, at: &str, expected: usize) -> Vec<Claimed> {
+    let claimed = on_connections(cluster, database, WORKERS, |worker, client| {
+        claim_all(client, worker, at)
+    });
+    let all = || claimed.iter().flatten();
+    assert_eq!(all().count(), expected, "at {at}");
+    let upstreams: BTreeSet<_> = all().map(|(upstream, _)| upstream).collect();
+    let tokens: BTreeSet<_> = all().map(|(_, token)| token).collect();
+    assert_eq!([upstreams.len(), tokens.len()], [expected; 2], "at {at}");
+    claimed
+}
+
+#[test]
+fn repositories_are_handed_out_once_a_lease() {
+    let cluster = cluster();
+    let database = cluster.new_database();
+    let mut client = cluster.connect(&database);
+    let workspace = new_id();
+    register(&mut client, workspace);
+    let installs: Vec<_> = (0..REPOSITORIES)
+        .map(|n| {
+            json!({
+                "workspace_id": workspace.to_string(), "plugin_name": format!("p{n}"),
+                "source_raw": format!("https://host.example/o/r{n}"), "track": "tag:latest",
+            })
+        })
+        .collect();
+    let record = "SELECT record_workspace_plugin_installs($1)";
+    client.execute(record, &[&Value::from(installs)]).unwrap();
+
+    let first = claimed_once(&cluster, &database, "0", REPOSITORIES);
+    claimed_once(&cluster, &database, "4 minutes", 0);
+    let second = claimed_once(&cluster, &database, "6 minutes", REPOSITORIES);
+    // Who lost its lease can no longer report; who has it can, once.
+    assert_eq!(reported(&mut client, &first), [("stale".to_owned(), REPOSITORIES)].into());
+    assert_eq!(reported(&mut client, &second), [("reported".to_owned(), REPOSITORIES)].into());
+    assert_eq!(reported(&mut client, &second), [("stale".to_owned(), REPOSITORIES)].into());
+    let errors = "SELECT upstream FROM plugin_upstreams WHERE failures = 1 AND lease_token IS NULL";
+    let failed = client.query(errors, &[]).unwrap();
+    let failed = failed.iter().map(|row| row.get::<_, String>(0));
+    assert_same(failed, (0..REPOSITORIES).map(name), "failed");
+}
+
+fn reported(client: &mut Client, claimed: &[Claimed]) -> BTreeMap<String, usize> {
+    let report = "SELECT report_plugin_upstream_error($1, $2, 'timed out')";
+    let report = client.prepare(report).unwrap();
+    let mut answers = BTreeMap::new();
+    for (upstream, token) in claimed.iter().flatten() {
+        let answer = client.query_one(&report, &[upstream, token]).unwrap();
+        *answers.entry(answer.get(0)).or_default() += 1;
+    }
+    answers
+}
