@@ -11,11 +11,13 @@ DECLARE
     due constant timestamptz :=
         CASE @extschema@.tracked_ref_kind(tracked) WHEN 'sha' THEN 'infinity' ELSE at END;
 BEGIN
+    -- DO UPDATE would lock the row also where it changes nothing: two that hold it FOR SHARE would
+    -- wait for each other.
     INSERT INTO @extschema@.plugin_upstreams AS u (upstream, fetch_url, next_check_at)
     VALUES (track_plugin_upstream.upstream, track_plugin_upstream.fetch_url, due)
-    ON CONFLICT ON CONSTRAINT plugin_upstreams_pkey DO UPDATE
-        SET next_check_at = excluded.next_check_at
-        WHERE u.next_check_at = 'infinity' AND excluded.next_check_at < 'infinity';
+    ON CONFLICT ON CONSTRAINT plugin_upstreams_pkey DO NOTHING;
+    UPDATE @extschema@.plugin_upstreams AS u SET next_check_at = due
+    WHERE u.upstream = track_plugin_upstream.upstream AND u.next_check_at = 'infinity' AND due < 'infinity';
     -- An observation that is under way is waited for: the target is to be of its refs.
     PERFORM FROM @extschema@.plugin_upstreams AS u
     WHERE u.upstream = track_plugin_upstream.upstream FOR SHARE;
@@ -125,8 +127,12 @@ BEGIN
             WHERE p.tracked_ref <> 'none' AND p.upstream = t.upstream AND p.tracked_ref = t.tracked_ref)
         ORDER BY t.upstream, t.tracked_ref
     LOOP
-        -- Whoever records an install under it holds this lock: look again once it is had.
-        PERFORM FROM @extschema@.plugin_upstreams AS u WHERE u.upstream = target.upstream FOR NO KEY UPDATE;
+        -- Whoever records an install under it holds this lock: look again once it is had. What is
+        -- locked can wait for the next time, for the locks that are held already were taken in the
+        -- order of the names.
+        PERFORM FROM @extschema@.plugin_upstreams AS u
+        WHERE u.upstream = target.upstream FOR NO KEY UPDATE SKIP LOCKED;
+        CONTINUE WHEN NOT FOUND;
         DELETE FROM @extschema@.plugin_targets AS t
         WHERE t.upstream = target.upstream AND t.tracked_ref = target.tracked_ref
           AND NOT EXISTS (
@@ -147,12 +153,17 @@ DECLARE
     derived record;
     changes bigint := 0;
     queued bigint := 0;
+    report @extschema@.plugin_observation;
 BEGIN
     FOR subscription IN
-        SELECT s.upstream, s.tracked_ref, t.upstream IS NULL AS is_new, t.eligible_at
+        SELECT s.upstream, s.tracked_ref,
+               t.upstream IS NULL OR (u.next_check_at = 'infinity' AND t.tracked_ref NOT LIKE 'sha:%') AS is_new,
+               t.eligible_at
         FROM @extschema@.plugin_subscriptions() AS s
         LEFT JOIN @extschema@.plugin_targets AS t ON t.upstream = s.upstream AND t.tracked_ref = s.tracked_ref
-        WHERE t.upstream IS NULL OR t.eligible_at <= at
+        LEFT JOIN @extschema@.plugin_upstreams AS u ON u.upstream = s.upstream
+        WHERE t.upstream IS NULL OR (u.next_check_at = 'infinity' AND t.tracked_ref NOT LIKE 'sha:%')
+           OR t.eligible_at <= at
            OR (t.state = 'resolved' AND (s.lowest_sha, s.highest_sha) IS DISTINCT FROM (t.sha::text, t.sha::text))
         UNION
         SELECT q.upstream, q.tracked_ref, false, NULL
@@ -169,8 +180,9 @@ BEGIN
         PERFORM FROM @extschema@.plugin_upstreams AS u
         WHERE u.upstream = subscription.upstream FOR NO KEY UPDATE;
         IF subscription.eligible_at <= at THEN
-            PERFORM @extschema@.retarget_plugin_upstream(
+            report := @extschema@.retarget_plugin_upstream(
                 subscription.upstream, at, ROW(NULL, NULL, 0, 0, 0, 0, 0, 0)::@extschema@.plugin_observation);
+            changes := changes + report.queued + report.superseded + report.cancelled;
         END IF;
         derived := @extschema@.derive_plugin_updates(subscription.upstream, subscription.tracked_ref, NULL, NULL, at);
         changes := changes + derived.queued + derived.superseded + derived.cancelled;
@@ -229,10 +241,18 @@ FROM (
     WHERE p.tracked_ref OPERATOR(pg_catalog.<>) 'none'
 ) AS d
 LEFT JOIN @extschema@.plugin_upstreams AS u ON u.upstream OPERATOR(pg_catalog.=) d.upstream
-LEFT JOIN @extschema@.plugin_update_queue AS q
-  ON q.workspace_id OPERATOR(pg_catalog.=) d.workspace_id AND q.plugin_name OPERATOR(pg_catalog.=) d.plugin_name
- AND (q.status OPERATOR(pg_catalog.=) 'pending'
-      OR q.status OPERATOR(pg_catalog.=) 'dismissed' AND q.target_sha OPERATOR(pg_catalog.=) d.target_sha);
+LEFT JOIN LATERAL (
+    SELECT o.* FROM (
+        SELECT q.id, q.status, q.reason FROM @extschema@.plugin_update_queue AS q
+        WHERE q.workspace_id OPERATOR(pg_catalog.=) d.workspace_id
+          AND q.plugin_name OPERATOR(pg_catalog.=) d.plugin_name
+          AND q.target_sha OPERATOR(pg_catalog.=) d.target_sha AND q.status OPERATOR(pg_catalog.=) 'dismissed'
+        UNION ALL
+        SELECT q.id, q.status, q.reason FROM @extschema@.plugin_update_queue AS q
+        WHERE q.workspace_id OPERATOR(pg_catalog.=) d.workspace_id
+          AND q.plugin_name OPERATOR(pg_catalog.=) d.plugin_name
+          AND q.target_sha OPERATOR(pg_catalog.=) d.target_sha AND q.status OPERATOR(pg_catalog.=) 'pending'
+    ) AS o LIMIT 1) AS q ON true;
 COMMENT ON VIEW @extschema@.workspace_plugin_drift IS
     'Every install that tracks something: how it stands to upstream, and why.';
 COMMENT ON COLUMN @extschema@.workspace_plugin_drift.workspace_id IS 'The workspace.';
@@ -309,8 +329,8 @@ AS $$
             FROM @extschema@.workspace_plugins AS p
             WHERE p.tracked_ref <> 'none' AND p.upstream = s.upstream AND p.tracked_ref = s.tracked_ref
             GROUP BY p.installed_sha) AS p
-        WHERE (s.lowest_sha, s.highest_sha) IS DISTINCT FROM (t.sha::text, t.sha::text)
-          AND p.installed_sha IS DISTINCT FROM t.sha
+        WHERE t.sha IS NULL OR ((s.lowest_sha, s.highest_sha) IS DISTINCT FROM (t.sha::text, t.sha::text)
+          AND p.installed_sha IS DISTINCT FROM t.sha)
         UNION ALL
         SELECT NULL, p.tracked_ref, NULL, count(*)
         FROM @extschema@.workspace_plugins AS p
@@ -321,6 +341,7 @@ AS $$
     FROM differing AS d
     LEFT JOIN @extschema@.plugin_targets AS t ON t.upstream = d.upstream AND t.tracked_ref = d.tracked_ref
     CROSS JOIN LATERAL @extschema@.judge_plugin_install(t, d.installed_sha, now()) AS j
+    WHERE d.upstream IS NULL OR j.state <> 'in_sync'
     GROUP BY 1
 $$;
 COMMENT ON FUNCTION @extschema@.plugin_drift_counts() IS

@@ -105,6 +105,8 @@ CREATE FUNCTION @extschema@.import_workspace_plugins(source regclass) RETURNS bi
 AS $$
 DECLARE
     imported bigint;
+    workspaces uuid[];
+    plugins text[];
     refused bigint;
     first_refusals text;
 BEGIN
@@ -126,15 +128,20 @@ BEGIN
                 installed_at = excluded.installed_at,
                 updated_at = excluded.updated_at
             WHERE p.updated_at < excluded.updated_at
-        RETURNING 1
+        RETURNING p.workspace_id, p.plugin_name
     )
     SELECT (SELECT count(*) FROM stored),
+           (SELECT array_agg(s.workspace_id) FROM stored AS s),
+           (SELECT array_agg(s.plugin_name) FROM stored AS s),
            (SELECT count(*) FROM judged AS j WHERE j.reason IS NOT NULL),
            (SELECT string_agg(format('%s: %s', f.id, f.reason), E'\n'
                               ORDER BY octet_length(f.id), f.id)
             FROM (SELECT j.id, j.reason FROM judged AS j WHERE j.reason IS NOT NULL
                   ORDER BY octet_length(j.id), j.id LIMIT 20) AS f)
-    INTO imported, refused, first_refusals;
+    INTO imported, workspaces, plugins, refused, first_refusals;
+    IF imported > 0 THEN
+        PERFORM @extschema@.settle_plugin_installs(workspaces, plugins, clock_timestamp());
+    END IF;
 
     IF refused > 0 THEN
         RAISE WARNING 'import_workspace_plugins: % rows of % were not imported', refused, source

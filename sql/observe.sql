@@ -24,6 +24,13 @@ DECLARE
     old @extschema@.plugin_targets;
     new @extschema@.plugin_targets;
     derived record;
+    -- Where a stream is followed, the tags below its highest matter as well: they say which version
+    -- is installed.
+    tags_changed constant boolean := EXISTS (
+        SELECT FROM @extschema@.plugin_upstream_refs AS r
+        WHERE r.upstream = retarget_plugin_upstream.upstream
+          AND r.ref >= 'refs/tags/' AND r.ref < 'refs/tags0'
+          AND at IN (r.current_since, r.gone_at, r.accepted_at));
 BEGIN
     FOR old IN
         SELECT t.* FROM @extschema@.plugin_targets AS t
@@ -31,7 +38,8 @@ BEGIN
     LOOP
         new := @extschema@.resolve_plugin_target(old.upstream, old.tracked_ref, at);
         CONTINUE WHEN (new.state, new.ref, new.sha, new.eligible_at)
-                      IS NOT DISTINCT FROM (old.state, old.ref, old.sha, old.eligible_at);
+                      IS NOT DISTINCT FROM (old.state, old.ref, old.sha, old.eligible_at)
+                  AND (NOT tags_changed OR @extschema@.tracked_ref_stream(new.tracked_ref) IS NULL);
         IF (new.state, new.sha) IS NOT DISTINCT FROM (old.state, old.sha) THEN
             new.resolved_at := old.resolved_at;
         END IF;
@@ -39,9 +47,10 @@ BEGIN
         SET state = new.state, ref = new.ref, sha = new.sha, resolved_at = new.resolved_at,
             eligible_at = new.eligible_at
         WHERE t.upstream = new.upstream AND t.tracked_ref = new.tracked_ref;
-        CONTINUE WHEN (new.state, new.ref, new.sha) IS NOT DISTINCT FROM (old.state, old.ref, old.sha);
+        IF (new.state, new.ref, new.sha) IS DISTINCT FROM (old.state, old.ref, old.sha) THEN
+            report.targets_changed := report.targets_changed + 1;
+        END IF;
         derived := @extschema@.derive_plugin_updates(new.upstream, new.tracked_ref, NULL, NULL, at);
-        report.targets_changed := report.targets_changed + 1;
         report.queued := report.queued + derived.queued;
         report.superseded := report.superseded + derived.superseded;
         report.cancelled := report.cancelled + derived.cancelled;
@@ -57,7 +66,7 @@ CREATE FUNCTION @extschema@.notify_plugin_updates(queued bigint) RETURNS void
     SET search_path = pg_catalog, pg_temp
 AS $$
     -- Equal notifications of one transaction are delivered as one.
-    SELECT pg_notify(left('plugin_updates.' || pronamespace::regnamespace::text, 63), '')
+    SELECT pg_notify(('plugin_updates.' || pronamespace::regnamespace::text)::name::text, '')
     FROM pg_proc
     WHERE oid = '@extschema@.notify_plugin_updates'::regproc AND $1 > 0
       AND COALESCE(NULLIF(current_setting('pg_workspace_plugins.notify', true), ''), 'off')::boolean
@@ -71,6 +80,8 @@ CREATE FUNCTION @extschema@.apply_plugin_refs(
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
     SET plan_cache_mode = force_custom_plan
+    -- How many refs there are is not known before: nested loops over them all would never end.
+    SET enable_nestloop = off
 AS $$
 BEGIN
     -- A ref of which something newer is known, by observe_plugin_ref(), stays as it is.
@@ -175,7 +186,13 @@ BEGIN
         UPDATE @extschema@.plugin_upstreams AS p
         SET failures = 0, last_error = NULL, last_error_at = NULL, last_checked_at = observed_at,
             last_changed_at = CASE report.outcome WHEN 'changed' THEN observed_at ELSE p.last_changed_at END,
-            refs_fingerprint = fingerprint,
+            -- Not where something newer is known than this answer.
+            refs_fingerprint = CASE
+                WHEN u.refs_fingerprint = fingerprint THEN fingerprint
+                WHEN NOT EXISTS (
+                    SELECT FROM @extschema@.plugin_upstream_refs AS r
+                    WHERE r.upstream = u.upstream AND greatest(r.current_since, r.gone_at) > observed_at)
+                    THEN fingerprint END,
             next_check_at = observed_at + p.check_interval * (0.95 + random() / 10),
             leased_by = NULL, lease_token = NULL, leased_until = NULL
         WHERE p.upstream = u.upstream;
@@ -201,7 +218,7 @@ DECLARE
     u @extschema@.plugin_upstreams;
     report @extschema@.plugin_observation := ROW('unchanged', NULL, 0, 0, 0, 0, 0, 0);
     -- All zeros is how git says that a ref is no more.
-    target constant text := CASE WHEN sha ~ '^0+$' THEN NULL ELSE NULLIF(sha, '') END;
+    target constant text := CASE WHEN sha ~ '^(0{40}|0{64})$' THEN NULL ELSE NULLIF(sha, '') END;
 BEGIN
     IF COALESCE(upstream, '') = '' OR observed_at IS NULL THEN
         RAISE EXCEPTION 'observe_plugin_ref: missing required field "%"',
@@ -304,9 +321,9 @@ DECLARE
     one @extschema@.plugin_observation;
     report @extschema@.plugin_observation := ROW('untracked', NULL, 0, 0, 0, 0, 0, 0);
 BEGIN
-    IF provider IS NULL OR payload IS NULL THEN
+    IF provider IS NULL OR payload IS NULL OR observed_at IS NULL THEN
         RAISE EXCEPTION 'observe_plugin_webhook: missing required field "%"',
-                        CASE WHEN provider IS NULL THEN 'provider' ELSE 'payload' END
+                        CASE WHEN provider IS NULL THEN 'provider' WHEN payload IS NULL THEN 'payload' ELSE 'observed_at' END
             USING ERRCODE = 'invalid_parameter_value';
     END IF;
     SELECT d.event, d.action, d.ref, d.sha INTO hook

@@ -108,27 +108,32 @@ BEGIN
         RAISE EXCEPTION 'claim_plugin_upstreams: a worker''s name, a positive number and a positive lease are required'
             USING ERRCODE = 'invalid_parameter_value';
     END IF;
+    -- What nothing tracks any more rests, and takes up no place.
+    WITH idle AS (
+        SELECT u.upstream FROM @extschema@.plugin_upstreams AS u
+        WHERE u.next_check_at <= at AND (u.leased_until IS NULL OR u.leased_until <= at)
+          AND NOT EXISTS (
+              SELECT FROM @extschema@.workspace_plugins AS p
+              WHERE p.upstream = u.upstream AND p.tracked_ref <> 'none' AND p.tracked_ref NOT LIKE 'sha:%')
+        FOR NO KEY UPDATE OF u SKIP LOCKED
+    )
+    UPDATE @extschema@.plugin_upstreams AS u SET next_check_at = 'infinity'
+    FROM idle WHERE u.upstream = idle.upstream;
     RETURN QUERY
     WITH due AS (
-        SELECT u.upstream, s.tracked
+        SELECT u.upstream
         FROM @extschema@.plugin_upstreams AS u
-        CROSS JOIN LATERAL (SELECT EXISTS (
-            SELECT FROM @extschema@.plugin_targets AS t
-            JOIN @extschema@.workspace_plugins AS p
-              ON p.upstream = t.upstream AND p.tracked_ref = t.tracked_ref
-            WHERE t.upstream = u.upstream AND t.tracked_ref NOT LIKE 'sha:%') AS tracked) AS s
         WHERE u.next_check_at <= at AND (u.leased_until IS NULL OR u.leased_until <= at)
+          AND EXISTS (
+              SELECT FROM @extschema@.workspace_plugins AS p
+              WHERE p.upstream = u.upstream AND p.tracked_ref <> 'none' AND p.tracked_ref NOT LIKE 'sha:%')
         ORDER BY u.next_check_at
         LIMIT max_upstreams
         FOR NO KEY UPDATE OF u SKIP LOCKED
-    ), idle AS (
-        UPDATE @extschema@.plugin_upstreams AS u
-        SET next_check_at = 'infinity'
-        FROM due WHERE u.upstream = due.upstream AND NOT due.tracked
     )
     UPDATE @extschema@.plugin_upstreams AS u
     SET leased_by = worker, lease_token = gen_random_uuid(), leased_until = at + lease
-    FROM due WHERE u.upstream = due.upstream AND due.tracked
+    FROM due WHERE u.upstream = due.upstream
     RETURNING u.upstream, u.fetch_url, u.lease_token, u.leased_until, u.last_checked_at;
 END
 $$;
@@ -252,11 +257,14 @@ CREATE FUNCTION @extschema@.choose_plugin_tag(
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    seen_by constant timestamptz := at - @extschema@.plugin_min_release_age(choose_plugin_tag.upstream);
+    age constant interval := @extschema@.plugin_min_release_age(choose_plugin_tag.upstream);
+    -- Without a minimum age also what was seen later than at, by an observation that came first.
+    seen_by constant timestamptz := CASE WHEN age > interval '0' THEN at - age ELSE 'infinity' END;
     tags text[];
 BEGIN
     SELECT array_agg(substr(r.ref, 11)) FILTER (WHERE r.current_since <= seen_by),
-           at + (min(r.current_since) FILTER (WHERE r.current_since > seen_by) - seen_by)
+           at + (min(r.current_since) FILTER (WHERE r.current_since > seen_by
+               AND @extschema@.resolve_tag(tracked, ARRAY[substr(r.ref, 11)], installed) IS NOT NULL) - (at - age))
     INTO tags, eligible_at
     FROM @extschema@.plugin_upstream_refs AS r
     WHERE r.upstream = choose_plugin_tag.upstream AND r.gone_at IS NULL
@@ -331,6 +339,7 @@ BEGIN
         SELECT c.ref, c.sha, c.eligible_at INTO t.ref, t.sha, t.eligible_at
         FROM @extschema@.choose_plugin_tag(upstream, tracked, NULL, at) AS c;
         t.state := CASE
+            WHEN t.sha IS NULL AND @extschema@.tracked_ref_stream(tracked) IS NULL THEN 'unresolvable'
             WHEN t.sha IS NULL THEN 'no_candidate'
             WHEN @extschema@.is_moved_plugin_tag(upstream, t.ref, t.sha) THEN 'tag_moved'
             ELSE 'resolved' END;
@@ -363,7 +372,8 @@ BEGIN
         state := 'unknown_baseline';
     ELSIF installed = target.sha THEN
         state := 'in_sync';
-    ELSIF target.state IS DISTINCT FROM 'resolved' THEN
+    ELSIF target.state IS DISTINCT FROM 'resolved'
+        AND NOT (target.state = 'tag_moved' AND kind IN ('latest', 'range')) THEN
         state := COALESCE(target.state, 'unobserved');
     ELSIF kind IN ('sha', 'tag', 'ref') THEN
         state := CASE kind WHEN 'sha' THEN 'pin_mismatch' WHEN 'tag' THEN 'retarget' ELSE 'branch_advanced' END;
@@ -381,8 +391,9 @@ BEGIN
             WHEN sha IS NULL THEN 'no_candidate'
             WHEN installed = sha THEN 'in_sync'
             WHEN standing = 'below' THEN 'ahead'
-            -- Another commit under the same version is no new version.
-            WHEN standing = 'equal' OR @extschema@.is_moved_plugin_tag(target.upstream, ref, sha) THEN 'tag_moved'
+            WHEN @extschema@.is_moved_plugin_tag(target.upstream, ref, sha) THEN 'tag_moved'
+            -- Another commit under the same version, by now accepted.
+            WHEN standing = 'equal' THEN 'retarget'
             ELSE 'new_version' END;
     END IF;
 END
@@ -608,6 +619,10 @@ CREATE FUNCTION @extschema@.cancel_removed_plugin_updates() RETURNS trigger
     SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
+    -- An observation that is under way may be adding one.
+    PERFORM FROM @extschema@.plugin_upstreams AS u
+    WHERE u.upstream IN (SELECT r.upstream FROM removed AS r WHERE r.tracked_ref <> 'none')
+    ORDER BY u.upstream FOR SHARE;
     UPDATE @extschema@.plugin_update_queue AS q
     SET status = 'cancelled', reason = 'uninstalled', finished_at = clock_timestamp()
     FROM removed AS r
@@ -621,11 +636,35 @@ CREATE TRIGGER workspace_plugins_removed AFTER DELETE ON @extschema@.workspace_p
     REFERENCING OLD TABLE AS removed FOR EACH STATEMENT
     EXECUTE FUNCTION @extschema@.cancel_removed_plugin_updates();
 
+CREATE FUNCTION @extschema@.cancel_resourced_plugin_updates() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    -- An observation of the repository that it came from may be under way.
+    PERFORM FROM @extschema@.plugin_upstreams AS u WHERE u.upstream = OLD.upstream FOR SHARE;
+    UPDATE @extschema@.plugin_update_queue AS q
+    SET status = 'cancelled', reason = 'installed from another source', finished_at = clock_timestamp()
+    WHERE q.workspace_id = OLD.workspace_id AND q.plugin_name = OLD.plugin_name AND q.status = 'pending'
+      AND q.upstream = OLD.upstream;
+    RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION @extschema@.cancel_resourced_plugin_updates() IS
+    'Trigger: what is installed from another repository has no update waiting from the one before.';
+CREATE TRIGGER workspace_plugins_resourced AFTER UPDATE ON @extschema@.workspace_plugins
+    FOR EACH ROW WHEN (OLD.upstream OPERATOR(pg_catalog.<>) NEW.upstream)
+    EXECUTE FUNCTION @extschema@.cancel_resourced_plugin_updates();
+
 CREATE FUNCTION @extschema@.rename_plugin_updates() RETURNS trigger
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
+    -- What is left of an earlier workspace of this id.
+    UPDATE @extschema@.plugin_update_queue AS q
+    SET status = 'cancelled', reason = 'uninstalled'
+    WHERE q.workspace_id = NEW.workspace_id AND q.status = 'dismissed';
     UPDATE @extschema@.plugin_update_queue AS q
     SET workspace_id = NEW.workspace_id
     WHERE q.workspace_id = OLD.workspace_id;
@@ -642,6 +681,9 @@ CREATE FUNCTION @extschema@.dismiss_plugin_update(id uuid, reason text) RETURNS 
     LANGUAGE sql VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
 AS $$
+    -- Not while an observation is looking at it.
+    SELECT FROM @extschema@.plugin_upstreams AS u
+    WHERE u.upstream = (SELECT q.upstream FROM @extschema@.plugin_update_queue AS q WHERE q.id = $1) FOR SHARE;
     WITH dismissed AS (
         UPDATE @extschema@.plugin_update_queue AS q
         SET status = 'dismissed', reason = $2, finished_at = clock_timestamp()
@@ -673,6 +715,7 @@ COMMENT ON FUNCTION @extschema@.prune_plugin_updates(interval) IS
 
 REVOKE ALL ON FUNCTION @extschema@.derive_plugin_updates(text, @extschema@.tracked_ref, uuid[], text[], timestamptz) FROM PUBLIC;
 REVOKE ALL ON FUNCTION @extschema@.cancel_removed_plugin_updates() FROM PUBLIC;
+REVOKE ALL ON FUNCTION @extschema@.cancel_resourced_plugin_updates() FROM PUBLIC;
 REVOKE ALL ON FUNCTION @extschema@.rename_plugin_updates() FROM PUBLIC;
 REVOKE ALL ON FUNCTION @extschema@.dismiss_plugin_update(uuid, text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION @extschema@.prune_plugin_updates(interval) FROM PUBLIC;
@@ -703,6 +746,13 @@ DECLARE
     old @extschema@.plugin_targets;
     new @extschema@.plugin_targets;
     derived record;
+    -- Where a stream is followed, the tags below its highest matter as well: they say which version
+    -- is installed.
+    tags_changed constant boolean := EXISTS (
+        SELECT FROM @extschema@.plugin_upstream_refs AS r
+        WHERE r.upstream = retarget_plugin_upstream.upstream
+          AND r.ref >= 'refs/tags/' AND r.ref < 'refs/tags0'
+          AND at IN (r.current_since, r.gone_at, r.accepted_at));
 BEGIN
     FOR old IN
         SELECT t.* FROM @extschema@.plugin_targets AS t
@@ -710,7 +760,8 @@ BEGIN
     LOOP
         new := @extschema@.resolve_plugin_target(old.upstream, old.tracked_ref, at);
         CONTINUE WHEN (new.state, new.ref, new.sha, new.eligible_at)
-                      IS NOT DISTINCT FROM (old.state, old.ref, old.sha, old.eligible_at);
+                      IS NOT DISTINCT FROM (old.state, old.ref, old.sha, old.eligible_at)
+                  AND (NOT tags_changed OR @extschema@.tracked_ref_stream(new.tracked_ref) IS NULL);
         IF (new.state, new.sha) IS NOT DISTINCT FROM (old.state, old.sha) THEN
             new.resolved_at := old.resolved_at;
         END IF;
@@ -718,9 +769,10 @@ BEGIN
         SET state = new.state, ref = new.ref, sha = new.sha, resolved_at = new.resolved_at,
             eligible_at = new.eligible_at
         WHERE t.upstream = new.upstream AND t.tracked_ref = new.tracked_ref;
-        CONTINUE WHEN (new.state, new.ref, new.sha) IS NOT DISTINCT FROM (old.state, old.ref, old.sha);
+        IF (new.state, new.ref, new.sha) IS DISTINCT FROM (old.state, old.ref, old.sha) THEN
+            report.targets_changed := report.targets_changed + 1;
+        END IF;
         derived := @extschema@.derive_plugin_updates(new.upstream, new.tracked_ref, NULL, NULL, at);
-        report.targets_changed := report.targets_changed + 1;
         report.queued := report.queued + derived.queued;
         report.superseded := report.superseded + derived.superseded;
         report.cancelled := report.cancelled + derived.cancelled;
@@ -736,7 +788,7 @@ CREATE FUNCTION @extschema@.notify_plugin_updates(queued bigint) RETURNS void
     SET search_path = pg_catalog, pg_temp
 AS $$
     -- Equal notifications of one transaction are delivered as one.
-    SELECT pg_notify(left('plugin_updates.' || pronamespace::regnamespace::text, 63), '')
+    SELECT pg_notify(('plugin_updates.' || pronamespace::regnamespace::text)::name::text, '')
     FROM pg_proc
     WHERE oid = '@extschema@.notify_plugin_updates'::regproc AND $1 > 0
       AND COALESCE(NULLIF(current_setting('pg_workspace_plugins.notify', true), ''), 'off')::boolean
@@ -750,6 +802,8 @@ CREATE FUNCTION @extschema@.apply_plugin_refs(
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
     SET plan_cache_mode = force_custom_plan
+    -- How many refs there are is not known before: nested loops over them all would never end.
+    SET enable_nestloop = off
 AS $$
 BEGIN
     -- A ref of which something newer is known, by observe_plugin_ref(), stays as it is.
@@ -787,10 +841,13 @@ AS $$
             THEN format('the answer lost %s of %s tags', known.lost, known.tags)
     END
     FROM (
-        SELECT count(*) AS tags, count(*) FILTER (WHERE i.ref IS NULL) AS lost
-        FROM @extschema@.plugin_upstream_refs AS r
-        LEFT JOIN unnest($2) AS i (ref) ON i.ref = r.ref
-        WHERE r.upstream = $1 AND r.gone_at IS NULL AND r.ref >= 'refs/tags/' AND r.ref < 'refs/tags0'
+        WITH tag AS (
+            SELECT r.ref FROM @extschema@.plugin_upstream_refs AS r
+            WHERE r.upstream = $1 AND r.gone_at IS NULL AND r.ref >= 'refs/tags/' AND r.ref < 'refs/tags0'
+        )
+        -- A difference of sets, which is hashed whatever the planner thinks of the array's size.
+        SELECT (SELECT count(*) FROM tag) AS tags,
+               (SELECT count(*) FROM (SELECT ref FROM tag EXCEPT SELECT unnest($2)) AS gone) AS lost
     ) AS known
 $$;
 COMMENT ON FUNCTION @extschema@.implausible_plugin_refs(text, text[]) IS
@@ -851,7 +908,13 @@ BEGIN
         UPDATE @extschema@.plugin_upstreams AS p
         SET failures = 0, last_error = NULL, last_error_at = NULL, last_checked_at = observed_at,
             last_changed_at = CASE report.outcome WHEN 'changed' THEN observed_at ELSE p.last_changed_at END,
-            refs_fingerprint = fingerprint,
+            -- Not where something newer is known than this answer.
+            refs_fingerprint = CASE
+                WHEN u.refs_fingerprint = fingerprint THEN fingerprint
+                WHEN NOT EXISTS (
+                    SELECT FROM @extschema@.plugin_upstream_refs AS r
+                    WHERE r.upstream = u.upstream AND greatest(r.current_since, r.gone_at) > observed_at)
+                    THEN fingerprint END,
             next_check_at = observed_at + p.check_interval * (0.95 + random() / 10),
             leased_by = NULL, lease_token = NULL, leased_until = NULL
         WHERE p.upstream = u.upstream;
@@ -877,7 +940,7 @@ DECLARE
     u @extschema@.plugin_upstreams;
     report @extschema@.plugin_observation := ROW('unchanged', NULL, 0, 0, 0, 0, 0, 0);
     -- All zeros is how git says that a ref is no more.
-    target constant text := CASE WHEN sha ~ '^0+$' THEN NULL ELSE NULLIF(sha, '') END;
+    target constant text := CASE WHEN sha ~ '^(0{40}|0{64})$' THEN NULL ELSE NULLIF(sha, '') END;
 BEGIN
     IF COALESCE(upstream, '') = '' OR observed_at IS NULL THEN
         RAISE EXCEPTION 'observe_plugin_ref: missing required field "%"',
@@ -980,9 +1043,9 @@ DECLARE
     one @extschema@.plugin_observation;
     report @extschema@.plugin_observation := ROW('untracked', NULL, 0, 0, 0, 0, 0, 0);
 BEGIN
-    IF provider IS NULL OR payload IS NULL THEN
+    IF provider IS NULL OR payload IS NULL OR observed_at IS NULL THEN
         RAISE EXCEPTION 'observe_plugin_webhook: missing required field "%"',
-                        CASE WHEN provider IS NULL THEN 'provider' ELSE 'payload' END
+                        CASE WHEN provider IS NULL THEN 'provider' WHEN payload IS NULL THEN 'payload' ELSE 'observed_at' END
             USING ERRCODE = 'invalid_parameter_value';
     END IF;
     SELECT d.event, d.action, d.ref, d.sha INTO hook
@@ -1044,11 +1107,13 @@ DECLARE
     due constant timestamptz :=
         CASE @extschema@.tracked_ref_kind(tracked) WHEN 'sha' THEN 'infinity' ELSE at END;
 BEGIN
+    -- DO UPDATE would lock the row also where it changes nothing: two that hold it FOR SHARE would
+    -- wait for each other.
     INSERT INTO @extschema@.plugin_upstreams AS u (upstream, fetch_url, next_check_at)
     VALUES (track_plugin_upstream.upstream, track_plugin_upstream.fetch_url, due)
-    ON CONFLICT ON CONSTRAINT plugin_upstreams_pkey DO UPDATE
-        SET next_check_at = excluded.next_check_at
-        WHERE u.next_check_at = 'infinity' AND excluded.next_check_at < 'infinity';
+    ON CONFLICT ON CONSTRAINT plugin_upstreams_pkey DO NOTHING;
+    UPDATE @extschema@.plugin_upstreams AS u SET next_check_at = due
+    WHERE u.upstream = track_plugin_upstream.upstream AND u.next_check_at = 'infinity' AND due < 'infinity';
     -- An observation that is under way is waited for: the target is to be of its refs.
     PERFORM FROM @extschema@.plugin_upstreams AS u
     WHERE u.upstream = track_plugin_upstream.upstream FOR SHARE;
@@ -1158,8 +1223,12 @@ BEGIN
             WHERE p.tracked_ref <> 'none' AND p.upstream = t.upstream AND p.tracked_ref = t.tracked_ref)
         ORDER BY t.upstream, t.tracked_ref
     LOOP
-        -- Whoever records an install under it holds this lock: look again once it is had.
-        PERFORM FROM @extschema@.plugin_upstreams AS u WHERE u.upstream = target.upstream FOR NO KEY UPDATE;
+        -- Whoever records an install under it holds this lock: look again once it is had. What is
+        -- locked can wait for the next time, for the locks that are held already were taken in the
+        -- order of the names.
+        PERFORM FROM @extschema@.plugin_upstreams AS u
+        WHERE u.upstream = target.upstream FOR NO KEY UPDATE SKIP LOCKED;
+        CONTINUE WHEN NOT FOUND;
         DELETE FROM @extschema@.plugin_targets AS t
         WHERE t.upstream = target.upstream AND t.tracked_ref = target.tracked_ref
           AND NOT EXISTS (
@@ -1180,12 +1249,17 @@ DECLARE
     derived record;
     changes bigint := 0;
     queued bigint := 0;
+    report @extschema@.plugin_observation;
 BEGIN
     FOR subscription IN
-        SELECT s.upstream, s.tracked_ref, t.upstream IS NULL AS is_new, t.eligible_at
+        SELECT s.upstream, s.tracked_ref,
+               t.upstream IS NULL OR (u.next_check_at = 'infinity' AND t.tracked_ref NOT LIKE 'sha:%') AS is_new,
+               t.eligible_at
         FROM @extschema@.plugin_subscriptions() AS s
         LEFT JOIN @extschema@.plugin_targets AS t ON t.upstream = s.upstream AND t.tracked_ref = s.tracked_ref
-        WHERE t.upstream IS NULL OR t.eligible_at <= at
+        LEFT JOIN @extschema@.plugin_upstreams AS u ON u.upstream = s.upstream
+        WHERE t.upstream IS NULL OR (u.next_check_at = 'infinity' AND t.tracked_ref NOT LIKE 'sha:%')
+           OR t.eligible_at <= at
            OR (t.state = 'resolved' AND (s.lowest_sha, s.highest_sha) IS DISTINCT FROM (t.sha::text, t.sha::text))
         UNION
         SELECT q.upstream, q.tracked_ref, false, NULL
@@ -1202,8 +1276,9 @@ BEGIN
         PERFORM FROM @extschema@.plugin_upstreams AS u
         WHERE u.upstream = subscription.upstream FOR NO KEY UPDATE;
         IF subscription.eligible_at <= at THEN
-            PERFORM @extschema@.retarget_plugin_upstream(
+            report := @extschema@.retarget_plugin_upstream(
                 subscription.upstream, at, ROW(NULL, NULL, 0, 0, 0, 0, 0, 0)::@extschema@.plugin_observation);
+            changes := changes + report.queued + report.superseded + report.cancelled;
         END IF;
         derived := @extschema@.derive_plugin_updates(subscription.upstream, subscription.tracked_ref, NULL, NULL, at);
         changes := changes + derived.queued + derived.superseded + derived.cancelled;
@@ -1262,10 +1337,18 @@ FROM (
     WHERE p.tracked_ref OPERATOR(pg_catalog.<>) 'none'
 ) AS d
 LEFT JOIN @extschema@.plugin_upstreams AS u ON u.upstream OPERATOR(pg_catalog.=) d.upstream
-LEFT JOIN @extschema@.plugin_update_queue AS q
-  ON q.workspace_id OPERATOR(pg_catalog.=) d.workspace_id AND q.plugin_name OPERATOR(pg_catalog.=) d.plugin_name
- AND (q.status OPERATOR(pg_catalog.=) 'pending'
-      OR q.status OPERATOR(pg_catalog.=) 'dismissed' AND q.target_sha OPERATOR(pg_catalog.=) d.target_sha);
+LEFT JOIN LATERAL (
+    SELECT o.* FROM (
+        SELECT q.id, q.status, q.reason FROM @extschema@.plugin_update_queue AS q
+        WHERE q.workspace_id OPERATOR(pg_catalog.=) d.workspace_id
+          AND q.plugin_name OPERATOR(pg_catalog.=) d.plugin_name
+          AND q.target_sha OPERATOR(pg_catalog.=) d.target_sha AND q.status OPERATOR(pg_catalog.=) 'dismissed'
+        UNION ALL
+        SELECT q.id, q.status, q.reason FROM @extschema@.plugin_update_queue AS q
+        WHERE q.workspace_id OPERATOR(pg_catalog.=) d.workspace_id
+          AND q.plugin_name OPERATOR(pg_catalog.=) d.plugin_name
+          AND q.target_sha OPERATOR(pg_catalog.=) d.target_sha AND q.status OPERATOR(pg_catalog.=) 'pending'
+    ) AS o LIMIT 1) AS q ON true;
 COMMENT ON VIEW @extschema@.workspace_plugin_drift IS
     'Every install that tracks something: how it stands to upstream, and why.';
 COMMENT ON COLUMN @extschema@.workspace_plugin_drift.workspace_id IS 'The workspace.';
@@ -1342,8 +1425,8 @@ AS $$
             FROM @extschema@.workspace_plugins AS p
             WHERE p.tracked_ref <> 'none' AND p.upstream = s.upstream AND p.tracked_ref = s.tracked_ref
             GROUP BY p.installed_sha) AS p
-        WHERE (s.lowest_sha, s.highest_sha) IS DISTINCT FROM (t.sha::text, t.sha::text)
-          AND p.installed_sha IS DISTINCT FROM t.sha
+        WHERE t.sha IS NULL OR ((s.lowest_sha, s.highest_sha) IS DISTINCT FROM (t.sha::text, t.sha::text)
+          AND p.installed_sha IS DISTINCT FROM t.sha)
         UNION ALL
         SELECT NULL, p.tracked_ref, NULL, count(*)
         FROM @extschema@.workspace_plugins AS p
@@ -1354,6 +1437,7 @@ AS $$
     FROM differing AS d
     LEFT JOIN @extschema@.plugin_targets AS t ON t.upstream = d.upstream AND t.tracked_ref = d.tracked_ref
     CROSS JOIN LATERAL @extschema@.judge_plugin_install(t, d.installed_sha, now()) AS j
+    WHERE d.upstream IS NULL OR j.state <> 'in_sync'
     GROUP BY 1
 $$;
 COMMENT ON FUNCTION @extschema@.plugin_drift_counts() IS
@@ -1422,7 +1506,64 @@ REVOKE ALL ON FUNCTION @extschema@.settle_plugin_installs(uuid[], text[], timest
 REVOKE ALL ON FUNCTION @extschema@.forget_plugin_targets() FROM PUBLIC;
 REVOKE ALL ON FUNCTION @extschema@.detect_plugin_drift(timestamptz) FROM PUBLIC;
 
+-- What is imported is tracked at once.
+
+CREATE OR REPLACE FUNCTION @extschema@.import_workspace_plugins(source regclass) RETURNS bigint
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    imported bigint;
+    workspaces uuid[];
+    plugins text[];
+    refused bigint;
+    first_refusals text;
+BEGIN
+    WITH judged AS MATERIALIZED (
+        SELECT * FROM @extschema@.workspace_plugins_import(source)
+    ), stored AS (
+        INSERT INTO @extschema@.workspace_plugins AS p
+            (workspace_id, plugin_name, source_raw, tracked_ref, installed_sha, installed_at, updated_at)
+        SELECT j.workspace_id::uuid, j.plugin_name, j.source_raw,
+               @extschema@.validate_tracked_ref(COALESCE(j.track, '')), NULLIF(j.installed_sha, ''),
+               j.installed_at, j.updated_at
+        FROM judged AS j
+        WHERE j.reason IS NULL
+        ORDER BY j.workspace_id::uuid, j.plugin_name
+        ON CONFLICT ON CONSTRAINT workspace_plugins_pkey DO UPDATE
+            SET source_raw = excluded.source_raw,
+                tracked_ref = excluded.tracked_ref,
+                installed_sha = excluded.installed_sha,
+                installed_at = excluded.installed_at,
+                updated_at = excluded.updated_at
+            WHERE p.updated_at < excluded.updated_at
+        RETURNING p.workspace_id, p.plugin_name
+    )
+    SELECT (SELECT count(*) FROM stored),
+           (SELECT array_agg(s.workspace_id) FROM stored AS s),
+           (SELECT array_agg(s.plugin_name) FROM stored AS s),
+           (SELECT count(*) FROM judged AS j WHERE j.reason IS NOT NULL),
+           (SELECT string_agg(format('%s: %s', f.id, f.reason), E'\n'
+                              ORDER BY octet_length(f.id), f.id)
+            FROM (SELECT j.id, j.reason FROM judged AS j WHERE j.reason IS NOT NULL
+                  ORDER BY octet_length(j.id), j.id LIMIT 20) AS f)
+    INTO imported, workspaces, plugins, refused, first_refusals;
+    IF imported > 0 THEN
+        PERFORM @extschema@.settle_plugin_installs(workspaces, plugins, clock_timestamp());
+    END IF;
+
+    IF refused > 0 THEN
+        RAISE WARNING 'import_workspace_plugins: % rows of % were not imported', refused, source
+            USING DETAIL = first_refusals,
+                  HINT = format('All of them: SELECT * FROM %s(%L);',
+                                '@extschema@.workspace_plugins_import_refusals'::regproc, source);
+    END IF;
+    RETURN imported;
+END
+$$;
+
 -- Access to what is new: a role gets it when it is granted its level again.
+
 CREATE OR REPLACE FUNCTION @extschema@.plugin_access()
     RETURNS TABLE (level text, privileges text, object text)
     LANGUAGE sql IMMUTABLE PARALLEL SAFE

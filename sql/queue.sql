@@ -202,6 +202,10 @@ CREATE FUNCTION @extschema@.cancel_removed_plugin_updates() RETURNS trigger
     SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
+    -- An observation that is under way may be adding one.
+    PERFORM FROM @extschema@.plugin_upstreams AS u
+    WHERE u.upstream IN (SELECT r.upstream FROM removed AS r WHERE r.tracked_ref <> 'none')
+    ORDER BY u.upstream FOR SHARE;
     UPDATE @extschema@.plugin_update_queue AS q
     SET status = 'cancelled', reason = 'uninstalled', finished_at = clock_timestamp()
     FROM removed AS r
@@ -215,11 +219,35 @@ CREATE TRIGGER workspace_plugins_removed AFTER DELETE ON @extschema@.workspace_p
     REFERENCING OLD TABLE AS removed FOR EACH STATEMENT
     EXECUTE FUNCTION @extschema@.cancel_removed_plugin_updates();
 
+CREATE FUNCTION @extschema@.cancel_resourced_plugin_updates() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    -- An observation of the repository that it came from may be under way.
+    PERFORM FROM @extschema@.plugin_upstreams AS u WHERE u.upstream = OLD.upstream FOR SHARE;
+    UPDATE @extschema@.plugin_update_queue AS q
+    SET status = 'cancelled', reason = 'installed from another source', finished_at = clock_timestamp()
+    WHERE q.workspace_id = OLD.workspace_id AND q.plugin_name = OLD.plugin_name AND q.status = 'pending'
+      AND q.upstream = OLD.upstream;
+    RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION @extschema@.cancel_resourced_plugin_updates() IS
+    'Trigger: what is installed from another repository has no update waiting from the one before.';
+CREATE TRIGGER workspace_plugins_resourced AFTER UPDATE ON @extschema@.workspace_plugins
+    FOR EACH ROW WHEN (OLD.upstream OPERATOR(pg_catalog.<>) NEW.upstream)
+    EXECUTE FUNCTION @extschema@.cancel_resourced_plugin_updates();
+
 CREATE FUNCTION @extschema@.rename_plugin_updates() RETURNS trigger
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
+    -- What is left of an earlier workspace of this id.
+    UPDATE @extschema@.plugin_update_queue AS q
+    SET status = 'cancelled', reason = 'uninstalled'
+    WHERE q.workspace_id = NEW.workspace_id AND q.status = 'dismissed';
     UPDATE @extschema@.plugin_update_queue AS q
     SET workspace_id = NEW.workspace_id
     WHERE q.workspace_id = OLD.workspace_id;
@@ -236,6 +264,9 @@ CREATE FUNCTION @extschema@.dismiss_plugin_update(id uuid, reason text) RETURNS 
     LANGUAGE sql VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
 AS $$
+    -- Not while an observation is looking at it.
+    SELECT FROM @extschema@.plugin_upstreams AS u
+    WHERE u.upstream = (SELECT q.upstream FROM @extschema@.plugin_update_queue AS q WHERE q.id = $1) FOR SHARE;
     WITH dismissed AS (
         UPDATE @extschema@.plugin_update_queue AS q
         SET status = 'dismissed', reason = $2, finished_at = clock_timestamp()
@@ -267,6 +298,7 @@ COMMENT ON FUNCTION @extschema@.prune_plugin_updates(interval) IS
 
 REVOKE ALL ON FUNCTION @extschema@.derive_plugin_updates(text, @extschema@.tracked_ref, uuid[], text[], timestamptz) FROM PUBLIC;
 REVOKE ALL ON FUNCTION @extschema@.cancel_removed_plugin_updates() FROM PUBLIC;
+REVOKE ALL ON FUNCTION @extschema@.cancel_resourced_plugin_updates() FROM PUBLIC;
 REVOKE ALL ON FUNCTION @extschema@.rename_plugin_updates() FROM PUBLIC;
 REVOKE ALL ON FUNCTION @extschema@.dismiss_plugin_update(uuid, text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION @extschema@.prune_plugin_updates(interval) FROM PUBLIC;

@@ -89,11 +89,14 @@ CREATE FUNCTION @extschema@.choose_plugin_tag(
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    seen_by constant timestamptz := at - @extschema@.plugin_min_release_age(choose_plugin_tag.upstream);
+    age constant interval := @extschema@.plugin_min_release_age(choose_plugin_tag.upstream);
+    -- Without a minimum age also what was seen later than at, by an observation that came first.
+    seen_by constant timestamptz := CASE WHEN age > interval '0' THEN at - age ELSE 'infinity' END;
     tags text[];
 BEGIN
     SELECT array_agg(substr(r.ref, 11)) FILTER (WHERE r.current_since <= seen_by),
-           at + (min(r.current_since) FILTER (WHERE r.current_since > seen_by) - seen_by)
+           at + (min(r.current_since) FILTER (WHERE r.current_since > seen_by
+               AND @extschema@.resolve_tag(tracked, ARRAY[substr(r.ref, 11)], installed) IS NOT NULL) - (at - age))
     INTO tags, eligible_at
     FROM @extschema@.plugin_upstream_refs AS r
     WHERE r.upstream = choose_plugin_tag.upstream AND r.gone_at IS NULL
@@ -168,6 +171,7 @@ BEGIN
         SELECT c.ref, c.sha, c.eligible_at INTO t.ref, t.sha, t.eligible_at
         FROM @extschema@.choose_plugin_tag(upstream, tracked, NULL, at) AS c;
         t.state := CASE
+            WHEN t.sha IS NULL AND @extschema@.tracked_ref_stream(tracked) IS NULL THEN 'unresolvable'
             WHEN t.sha IS NULL THEN 'no_candidate'
             WHEN @extschema@.is_moved_plugin_tag(upstream, t.ref, t.sha) THEN 'tag_moved'
             ELSE 'resolved' END;
@@ -200,7 +204,8 @@ BEGIN
         state := 'unknown_baseline';
     ELSIF installed = target.sha THEN
         state := 'in_sync';
-    ELSIF target.state IS DISTINCT FROM 'resolved' THEN
+    ELSIF target.state IS DISTINCT FROM 'resolved'
+        AND NOT (target.state = 'tag_moved' AND kind IN ('latest', 'range')) THEN
         state := COALESCE(target.state, 'unobserved');
     ELSIF kind IN ('sha', 'tag', 'ref') THEN
         state := CASE kind WHEN 'sha' THEN 'pin_mismatch' WHEN 'tag' THEN 'retarget' ELSE 'branch_advanced' END;
@@ -218,8 +223,9 @@ BEGIN
             WHEN sha IS NULL THEN 'no_candidate'
             WHEN installed = sha THEN 'in_sync'
             WHEN standing = 'below' THEN 'ahead'
-            -- Another commit under the same version is no new version.
-            WHEN standing = 'equal' OR @extschema@.is_moved_plugin_tag(target.upstream, ref, sha) THEN 'tag_moved'
+            WHEN @extschema@.is_moved_plugin_tag(target.upstream, ref, sha) THEN 'tag_moved'
+            -- Another commit under the same version, by now accepted.
+            WHEN standing = 'equal' THEN 'retarget'
             ELSE 'new_version' END;
     END IF;
 END

@@ -106,27 +106,32 @@ BEGIN
         RAISE EXCEPTION 'claim_plugin_upstreams: a worker''s name, a positive number and a positive lease are required'
             USING ERRCODE = 'invalid_parameter_value';
     END IF;
+    -- What nothing tracks any more rests, and takes up no place.
+    WITH idle AS (
+        SELECT u.upstream FROM @extschema@.plugin_upstreams AS u
+        WHERE u.next_check_at <= at AND (u.leased_until IS NULL OR u.leased_until <= at)
+          AND NOT EXISTS (
+              SELECT FROM @extschema@.workspace_plugins AS p
+              WHERE p.upstream = u.upstream AND p.tracked_ref <> 'none' AND p.tracked_ref NOT LIKE 'sha:%')
+        FOR NO KEY UPDATE OF u SKIP LOCKED
+    )
+    UPDATE @extschema@.plugin_upstreams AS u SET next_check_at = 'infinity'
+    FROM idle WHERE u.upstream = idle.upstream;
     RETURN QUERY
     WITH due AS (
-        SELECT u.upstream, s.tracked
+        SELECT u.upstream
         FROM @extschema@.plugin_upstreams AS u
-        CROSS JOIN LATERAL (SELECT EXISTS (
-            SELECT FROM @extschema@.plugin_targets AS t
-            JOIN @extschema@.workspace_plugins AS p
-              ON p.upstream = t.upstream AND p.tracked_ref = t.tracked_ref
-            WHERE t.upstream = u.upstream AND t.tracked_ref NOT LIKE 'sha:%') AS tracked) AS s
         WHERE u.next_check_at <= at AND (u.leased_until IS NULL OR u.leased_until <= at)
+          AND EXISTS (
+              SELECT FROM @extschema@.workspace_plugins AS p
+              WHERE p.upstream = u.upstream AND p.tracked_ref <> 'none' AND p.tracked_ref NOT LIKE 'sha:%')
         ORDER BY u.next_check_at
         LIMIT max_upstreams
         FOR NO KEY UPDATE OF u SKIP LOCKED
-    ), idle AS (
-        UPDATE @extschema@.plugin_upstreams AS u
-        SET next_check_at = 'infinity'
-        FROM due WHERE u.upstream = due.upstream AND NOT due.tracked
     )
     UPDATE @extschema@.plugin_upstreams AS u
     SET leased_by = worker, lease_token = gen_random_uuid(), leased_until = at + lease
-    FROM due WHERE u.upstream = due.upstream AND due.tracked
+    FROM due WHERE u.upstream = due.upstream
     RETURNING u.upstream, u.fetch_url, u.lease_token, u.leased_until, u.last_checked_at;
 END
 $$;

@@ -45,11 +45,12 @@ pub fn resolve<'a>(
 }
 
 /// The whole stream that a tracked ref is a range of: `tag:plugin-a/*` for `tag:plugin-a/^1.2`.
+/// `None` where it is no range, or one that cannot be read.
 #[must_use]
 pub fn stream(wanted: &str) -> Option<String> {
-    match wanted.strip_prefix("tag:")? {
-        "latest" => Some("tag:*".to_owned()),
-        value => split_range(value).map(|(prefix, _)| format!("tag:{prefix}*")),
+    match Wanted::parse(wanted.strip_prefix("tag:")?)? {
+        Wanted::Stream(stream) => Some(format!("tag:{}*", stream.prefix)),
+        Wanted::Exact(_) => None,
     }
 }
 

@@ -222,6 +222,15 @@ impl Cluster {
         let log = fs::read(self.log_file()).unwrap_or_default();
         String::from_utf8_lossy(&log).into_owned()
     }
+
+    /// What the log tells of deadlocks: who waited for whom, and what they ran.
+    #[must_use]
+    pub fn deadlocks(&self) -> String {
+        let log = self.log();
+        let after = log.split("deadlock detected").skip(1);
+        let details = after.map(|text| text.split("LOG:  ").next().unwrap_or_default());
+        details.collect::<Vec<_>>().join("\n--\n")
+    }
 }
 
 impl Drop for Cluster {

@@ -3,6 +3,8 @@
 //! Dumping takes what the level `reader` gives, and SELECT on the database's other tables; restoring
 //! takes a superuser, as CREATE EXTENSION does.
 
+use std::fs;
+
 use client_tests::{Cluster, DATABASE, SUPERUSER, assert_same, outcome};
 use postgres::Client;
 
@@ -21,7 +23,17 @@ struct Source {
 enum Format {
     Plain,
     Custom,
+    /// As custom, but the tables that refer to no other are filled in another order.
+    Reordered,
 }
+
+/// Those tables.
+const FREE_TABLES: [&str; 4] = [
+    "plugin_upstreams",
+    "plugin_upstream_refs",
+    "plugin_targets",
+    "plugin_update_queue",
+];
 
 impl Source {
     fn new(schema: &'static str) -> Self {
@@ -69,6 +81,14 @@ impl Source {
                 dump("--format=custom");
                 restore("pg_restore", &["--exit-on-error", &file])
             }
+            Format::Reordered => {
+                dump("--format=custom");
+                let list = restore("pg_restore", &["--list", &file]);
+                let list_file = cluster.file("list");
+                fs::write(&list_file, reordered(&list)).unwrap();
+                let arguments = ["--exit-on-error", "--use-list", &list_file, &file];
+                restore("pg_restore", &arguments)
+            }
         };
     }
 
@@ -88,6 +108,10 @@ impl Source {
             "@schema@.rollout_tiers",
             "@schema@.plugin_workspaces",
             "@schema@.workspace_plugins",
+            "@schema@.plugin_upstreams",
+            "@schema@.plugin_upstream_refs",
+            "@schema@.plugin_targets",
+            "@schema@.plugin_update_queue",
             "public.\"Work spaces\"",
             "public.followed",
             "public.followed_tags",
@@ -126,7 +150,7 @@ impl Source {
 }
 
 /// What the roles try, and who of them can.
-const RIGHTS: [(&str, &str, &[&str]); 7] = [
+const RIGHTS: [(&str, &str, &[&str]); 9] = [
     (
         "read",
         "SELECT FROM @schema@.workspace_plugins",
@@ -146,6 +170,16 @@ const RIGHTS: [(&str, &str, &[&str]); 7] = [
         "write directly",
         "DELETE FROM @schema@.workspace_plugins WHERE plugin_name = 'plugin'",
         &["recorder", "operator"],
+    ),
+    (
+        "read the queue",
+        "SELECT FROM @schema@.plugin_update_queue, @schema@.workspace_plugin_drift",
+        &["reader", "recorder", "operator"],
+    ),
+    (
+        "observe",
+        "SELECT @schema@.observe_plugin_ref('github.com/o/r', 'refs/tags/v9.0.0', repeat('9', 40))",
+        &["operator"],
     ),
     (
         "set tiers",
@@ -248,17 +282,60 @@ impl Source {
         }
     }
 
+    /// What was observed and queued is taken up where it was left.
+    fn check_tracking(&self, database: &str) {
+        let mut client = self.connect(database);
+        let mut transaction = client.transaction().unwrap();
+        let mut text = |template: &str| -> String {
+            let sql = self.sql(template);
+            transaction.query_one(&sql, &[]).unwrap().get(0)
+        };
+        let detect = "SELECT @schema@.detect_plugin_drift()::text";
+        assert_eq!(text(detect), "0");
+        let observe =
+            "SELECT (@schema@.observe_plugin_upstream('github.com/o/r', jsonb_build_object(
+             'refs/tags/v1.0.0', repeat('2', 40), 'refs/tags/v1.1.0', repeat('4', 40),
+             'refs/heads/main', repeat('6', 40))))::text";
+        assert_eq!(text(observe), "(unchanged,,0,0,0,0,0,0)");
+        let record = "SELECT (@schema@.record_workspace_plugin_install(
+             '00000000-0000-0000-0000-000000000002', 'new', 'github://o/r', 'ref:main', repeat('5', 40))).upstream";
+        assert_eq!(text(record), "github.com/o/r");
+        let queued = "SELECT string_agg(latest_sha, ' ') FROM @schema@.pending_plugin_updates
+             WHERE plugin_name = 'new'";
+        assert_eq!(text(queued), "6".repeat(40));
+        let release = "SELECT (@schema@.observe_plugin_ref('github.com/o/r', 'refs/tags/v1.2.0', repeat('7', 40)))::text";
+        // Both of its streams: what was dismissed was another commit.
+        assert_eq!(text(release), "(changed,,1,0,2,2,1,0)");
+        assert_eq!(text(detect), "0");
+        transaction.rollback().unwrap();
+    }
+
     fn check_use(&self, database: &str) {
+        self.check_tracking(database);
         self.check_rights(database);
         self.check_constraints(database);
         self.check_attached(database);
     }
 }
 
+/// The list of a dump's contents with the free tables' rows first, the last one first.
+fn reordered(list: &str) -> String {
+    let is_rows_of = |line: &&str, table: &str| {
+        line.contains(" TABLE DATA ") && line.split(' ').any(|word| word == table)
+    };
+    let is_free = |line: &&str| FREE_TABLES.iter().any(|table| is_rows_of(line, table));
+    let (free, mut rest): (Vec<_>, Vec<_>) = list.lines().partition(is_free);
+    assert_eq!(free.len(), FREE_TABLES.len(), "{list}");
+    let first_rows = rest.iter().position(|line| line.contains(" TABLE DATA "));
+    let first_rows = first_rows.expect("other tables' rows");
+    rest.splice(first_rows..first_rows, free.into_iter().rev());
+    rest.join("\n")
+}
+
 fn dump_restore_and_use(schema: &'static str) {
     let source = Source::new(schema);
     source.check_use(ORIGINAL);
-    for format in [Format::Plain, Format::Custom] {
+    for format in [Format::Plain, Format::Custom, Format::Reordered] {
         source.restore(format, SUPERUSER);
         source.assert_restored();
         source.check_use(RESTORED);

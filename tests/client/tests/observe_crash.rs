@@ -12,7 +12,7 @@ use serde_json::json;
 /// One session each.
 const UPSTREAMS: usize = 4;
 /// Of each upstream; all follow its newest tag.
-const INSTALLS: i64 = 1500;
+const INSTALLS: i64 = 1000;
 const ROUNDS: usize = 3;
 
 fn upstream(n: usize) -> String {
@@ -29,15 +29,18 @@ fn observations_are_there_entirely_or_not_at_all() {
     let mut client = cluster.connect(DATABASE);
     for n in 0..UPSTREAMS {
         install(&mut client, n);
+        observe(&mut client, n, 1).unwrap();
     }
+    client.batch_execute("ANALYZE").unwrap();
     drop(client);
 
-    let mut releases = [0; UPSTREAMS];
+    let mut releases = [1; UPSTREAMS];
     for round in 0..ROUNDS {
         let acknowledged = observe_until_killed(&cluster, releases);
         cluster.start_server();
         let mut client = cluster.connect(DATABASE);
-        for (n, acknowledged) in acknowledged.into_iter().enumerate() {
+        let found = acknowledged.into_iter().enumerate();
+        for (n, acknowledged) in found {
             assert!(acknowledged > releases[n], "round {round}: no turn");
             releases[n] = newest(&mut client, n);
             let possible = acknowledged..=acknowledged + 1;
@@ -71,7 +74,8 @@ fn observe(client: &mut Client, n: usize, release: i64) -> Result<u64, Error> {
     let tags: serde_json::Map<_, _> = (1..=release)
         .map(|r| (format!("refs/tags/v1.{r}.0"), json!(sha(r))))
         .collect();
-    let call = "SELECT observe_plugin_upstream($1, $2, 'epoch'::timestamptz + $3 * interval '1 hour')";
+    let call =
+        "SELECT observe_plugin_upstream($1, $2, 'epoch'::timestamptz + $3 * interval '1 hour')";
     #[expect(clippy::cast_precision_loss, reason = "a small number")]
     let hours = release as f64;
     client.execute(call, &[&upstream(n), &json!(tags), &hours])
@@ -98,9 +102,12 @@ fn observe_until_killed(cluster: &Cluster, last: [i64; UPSTREAMS]) -> [i64; UPST
         }
         let all_had_a_turn = || {
             let acknowledged = acknowledged.lock().unwrap();
-            acknowledged.iter().zip(last).all(|(now, before)| *now > before)
+            acknowledged
+                .iter()
+                .zip(last)
+                .all(|(now, before)| *now > before)
         };
-        while !all_had_a_turn() || calls.load(Ordering::SeqCst) < 3 * UPSTREAMS {
+        while !all_had_a_turn() || calls.load(Ordering::SeqCst) < 2 * UPSTREAMS {
             sleep(Duration::from_millis(3));
         }
         killed.store(true, Ordering::SeqCst);

@@ -3,7 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::SystemTime;
+use std::thread::{self, sleep};
+use std::time::{Duration, SystemTime};
 
 use client_tests::drift::{Reach, Statements, World, assert_as_modelled};
 use client_tests::{Cluster, assert_same, new_id, on_connections, outcome, register};
@@ -36,12 +37,19 @@ fn check(client: &mut Client, when: &str) {
     assert_as_modelled(client, &world, when);
 }
 
-fn counted(outcomes: impl IntoIterator<Item = Vec<String>>) -> BTreeMap<String, usize> {
-    let mut counts = BTreeMap::new();
+/// Every call succeeded, or found its workspace missing: none waited in a circle.
+fn check_outcomes(cluster: &Cluster, outcomes: Vec<Vec<String>>, when: &str) {
+    let mut counts = BTreeMap::<_, usize>::new();
     for outcome in outcomes.into_iter().flatten() {
         *counts.entry(outcome).or_default() += 1;
     }
-    counts
+    println!("{when}: {counts:?}");
+    let is_possible = |outcome: &String| ["ok", "23503"].contains(&&**outcome);
+    let deadlocks = cluster.deadlocks();
+    assert!(
+        counts.keys().all(is_possible),
+        "{when}: {counts:?}\n{deadlocks}"
+    );
 }
 
 /// What the sessions work on. Every observation has a release that none before it had.
@@ -78,7 +86,7 @@ impl Fleet {
 
     fn record(&self, client: &mut Client) -> String {
         let install = self.install();
-        let call = "SELECT record_workspace_plugin_install(($1->>'workspace_id')::uuid,
+        let call = "SELECT record_workspace_plugin_install(($1::jsonb->>'workspace_id')::uuid,
              $1->>'plugin_name', $1->>'source_raw', $1->>'track', $1->>'installed_sha')";
         outcome(&client.execute(call, &[&install]))
     }
@@ -121,7 +129,8 @@ fn sha(n: u32) -> String {
 }
 
 fn dismiss(client: &mut Client) -> String {
-    let one = "SELECT id FROM plugin_update_queue WHERE status = 'pending' ORDER BY random() LIMIT 1";
+    let one =
+        "SELECT id FROM plugin_update_queue WHERE status = 'pending' ORDER BY random() LIMIT 1";
     match client.query_opt(one, &[]).unwrap() {
         None => "ok".to_owned(),
         Some(row) => {
@@ -159,11 +168,8 @@ fn the_same_and_different_upstreams_while_installs_come_and_go() {
         (0..30).map(work).collect::<Vec<_>>()
     });
 
-    let outcomes = counted(outcomes);
-    println!("{outcomes:?}");
+    check_outcomes(&cluster, outcomes, "quiet");
     check(&mut client, "quiet");
-    let possible = ["ok", "23503"];
-    assert!(outcomes.keys().all(|o| possible.contains(&&**o)), "{outcomes:?}");
 }
 
 /// All functions, also several in one transaction, over an alphabet so small that they often meet.
@@ -181,12 +187,124 @@ fn random_calls() {
             let call = |_| outcome(&client.batch_execute(&statements.single()));
             (0..50).map(call).collect::<Vec<_>>()
         });
-        let outcomes = counted(outcomes);
-        println!("{outcomes:?}");
-        check(&mut client, &format!("round {round}"));
-        let possible = ["ok", "23503"];
-        assert!(outcomes.keys().all(|o| possible.contains(&&**o)), "{outcomes:?}");
+        let when = format!("round {round}");
+        check_outcomes(&cluster, outcomes, &when);
+        check(&mut client, &when);
     }
+}
+
+/// One install of the first repository, which `main` of is at release 1, and so has a pending update.
+fn one_install(client: &mut Client) -> Uuid {
+    let workspace = new_id();
+    register(client, workspace);
+    let record = "SELECT record_workspace_plugin_install($1, 'p', 'https://host.example/o/r0', 'ref:main', $2)";
+    client.execute(record, &[&workspace, &sha(0)]).unwrap();
+    client.batch_execute(&observe_main(1)).unwrap();
+    workspace
+}
+
+fn observe_main(release: u32) -> String {
+    let refs = json!({"refs/heads/main": sha(release), "refs/tags/v1.0.0": sha(release)});
+    format!("SELECT observe_plugin_upstream('host.example/o/r0', '{refs}')")
+}
+
+/// Runs `statement` while an observation that supersedes the update has yet to commit.
+fn during_an_observation(statement: impl Fn(Uuid) -> String + Sync) {
+    let cluster = Cluster::shared();
+    let database = cluster.new_database();
+    let mut observer = cluster.connect(&database);
+    let workspace = one_install(&mut observer);
+    observer.batch_execute("BEGIN").unwrap();
+    observer.batch_execute(&observe_main(2)).unwrap();
+    thread::scope(|scope| {
+        let other = scope.spawn(|| {
+            let mut client = cluster.connect(&database);
+            client.batch_execute(&statement(workspace)).unwrap();
+        });
+        wait_until_blocked(&cluster, &database, || other.is_finished());
+        observer.batch_execute("COMMIT").unwrap();
+    });
+    check(&mut observer, &statement(workspace));
+}
+
+/// Waits until a session of the database waits for another, or has done without.
+fn wait_until_blocked(cluster: &Cluster, database: &str, is_done: impl Fn() -> bool) {
+    let blocked = "SELECT EXISTS (SELECT FROM pg_stat_activity
+         WHERE datname = current_database() AND wait_event_type = 'Lock')";
+    let mut client = cluster.connect(database);
+    while !is_done() && !client.query_one(blocked, &[]).unwrap().get::<_, bool>(0) {
+        sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn removed_while_observed() {
+    during_an_observation(|w| format!("SELECT remove_workspace_plugin('{w}', 'p')"));
+}
+
+#[test]
+fn workspace_unregistered_while_observed() {
+    during_an_observation(|w| format!("SELECT unregister_plugin_workspace('{w}')"));
+}
+
+#[test]
+fn dismissed_while_observed() {
+    during_an_observation(|_| {
+        "SELECT dismiss_plugin_update(id, 'no') FROM plugin_update_queue WHERE status = 'pending'"
+            .to_owned()
+    });
+}
+
+#[test]
+fn installed_from_elsewhere_while_observed() {
+    for track in [
+        format!("sha:{}", sha(7)),
+        "ref:main".to_owned(),
+        "none".to_owned(),
+    ] {
+        during_an_observation(|w| {
+            format!(
+                "SELECT record_workspace_plugin_install('{w}', 'p', 'https://host.example/o/r1', '{track}', '{}')",
+                sha(0)
+            )
+        });
+    }
+}
+
+#[test]
+fn recorded_again_while_observed() {
+    for release in 0..=2 {
+        during_an_observation(|w| {
+            format!(
+                "SELECT record_workspace_plugin_install('{w}', 'p', 'https://host.example/o/r0', 'ref:main', '{}')",
+                sha(release)
+            )
+        });
+        during_an_observation(|w| {
+            format!(
+                r#"SELECT record_workspace_plugin_installs('[{{"workspace_id": "{w}", "plugin_name": "p",
+                     "source_raw": "https://host.example/o/r0", "track": "ref:main", "installed_sha": "{}"}}]')"#,
+                sha(release)
+            )
+        });
+    }
+}
+
+/// A new subscription of a repository that is being observed: its target is of that observation.
+#[test]
+fn subscribed_while_observed() {
+    during_an_observation(|w| {
+        format!(
+            "SELECT record_workspace_plugin_install('{w}', 'new', 'https://host.example/o/r0', 'ref:refs/heads/main', '{}')",
+            sha(0)
+        )
+    });
+    during_an_observation(|w| {
+        format!(
+            "SELECT record_workspace_plugin_install('{w}', 'new', 'https://host.example/o/r0', 'tag:latest', '{}')",
+            sha(0)
+        )
+    });
 }
 
 const REPOSITORIES: usize = 500;
@@ -197,14 +315,13 @@ type Claimed = Vec<(String, Uuid)>;
 
 /// Claims at a time until there is nothing to claim.
 fn claim_all(client: &mut Client, worker: usize, at: &str) -> Claimed {
-    let call = format!(
-        "SELECT upstream, claim_token FROM claim_plugin_upstreams($1, $2, '5 minutes', clock_timestamp() + $3::text::interval)"
-    );
+    let call = "SELECT upstream, claim_token
+         FROM claim_plugin_upstreams($1, $2, '5 minutes', clock_timestamp() + $3::text::interval)";
     let mut claimed = Claimed::new();
     loop {
         let count = rng().random_range(1..=9);
         let rows = client
-            .query(&call, &[&format!("worker {worker}"), &count, &at])
+            .query(call, &[&format!("worker {worker}"), &count, &at])
             .unwrap();
         if rows.is_empty() {
             return claimed;
@@ -248,9 +365,18 @@ fn repositories_are_handed_out_once_a_lease() {
     claimed_once(&cluster, &database, "4 minutes", 0);
     let second = claimed_once(&cluster, &database, "6 minutes", REPOSITORIES);
     // Who lost its lease can no longer report; who has it can, once.
-    assert_eq!(reported(&mut client, &first), [("stale".to_owned(), REPOSITORIES)].into());
-    assert_eq!(reported(&mut client, &second), [("reported".to_owned(), REPOSITORIES)].into());
-    assert_eq!(reported(&mut client, &second), [("stale".to_owned(), REPOSITORIES)].into());
+    assert_eq!(
+        reported(&mut client, &first),
+        [("stale".to_owned(), REPOSITORIES)].into()
+    );
+    assert_eq!(
+        reported(&mut client, &second),
+        [("reported".to_owned(), REPOSITORIES)].into()
+    );
+    assert_eq!(
+        reported(&mut client, &second),
+        [("stale".to_owned(), REPOSITORIES)].into()
+    );
     let errors = "SELECT upstream FROM plugin_upstreams WHERE failures = 1 AND lease_token IS NULL";
     let failed = client.query(errors, &[]).unwrap();
     let failed = failed.iter().map(|row| row.get::<_, String>(0));

@@ -100,7 +100,10 @@ fn new_cluster() -> Cluster {
 #[test]
 fn upgraded_equals_fresh() {
     let cluster = new_cluster();
-    for (number, schema) in ["public", "plug_ins", "\"Plug \"\"ins\"\"\""].into_iter().enumerate() {
+    for (number, schema) in ["public", "plug_ins", "\"Plug \"\"ins\"\"\""]
+        .into_iter()
+        .enumerate()
+    {
         let names = [format!("fresh_{number}"), format!("upgraded_{number}")];
         let mut fresh = Database::new(&cluster, &names[0], schema, NEW);
         let mut upgraded = Database::new(&cluster, &names[1], schema, OLD);
@@ -209,7 +212,8 @@ fn check_rights(database: &mut Database) {
 
 /// What was recorded before is tracked by the first detection, and then drifts as any other.
 fn check_tracking(database: &mut Database) {
-    let subscriptions = "SELECT DISTINCT upstream || ' ' || tracked_ref FROM @schema@.workspace_plugins
+    let subscriptions =
+        "SELECT DISTINCT upstream || ' ' || tracked_ref FROM @schema@.workspace_plugins
          WHERE tracked_ref <> 'none' AND upstream IS NOT NULL";
     let targets = "SELECT upstream || ' ' || tracked_ref FROM @schema@.plugin_targets";
     assert!(database.texts(targets).is_empty());
@@ -221,7 +225,8 @@ fn check_tracking(database: &mut Database) {
     let asked = "SELECT count(DISTINCT upstream) FROM @schema@.workspace_plugins
          WHERE tracked_ref <> 'none' AND tracked_ref NOT LIKE 'sha:%'";
     assert_eq!(database.number(claimed), database.number(asked));
-    let observed = "SELECT (@schema@.observe_plugin_upstream('github.com/o/late', jsonb_build_object(
+    let observed =
+        "SELECT (@schema@.observe_plugin_upstream('github.com/o/late', jsonb_build_object(
          'refs/tags/v1.0.0', repeat('b', 40), 'refs/tags/v1.1.0', repeat('c', 40)))).queued";
     assert_eq!(database.number(observed), 1);
     assert_eq!(database.number("SELECT @schema@.detect_plugin_drift()"), 0);
@@ -247,7 +252,10 @@ fn check_dump(database: &mut Database) {
     let dump = cluster.run("pg_dump", SUPERUSER, name, &[]);
     let has = |start: &str, end: &str| {
         let found = |line: &str| line.starts_with(start) && line.ends_with(end);
-        assert!(dump.lines().any(found), "{start} … {end} is not in the dump");
+        assert!(
+            dump.lines().any(found),
+            "{start} … {end} is not in the dump"
+        );
     };
     for (table, role) in [
         ("workspace_plugins", "recorder"),
@@ -255,10 +263,15 @@ fn check_dump(database: &mut Database) {
         ("plugin_upstream_refs", "operator"),
     ] {
         let granted = |line: &str| {
-            line.starts_with("GRANT ") && line.contains(table) && line.ends_with(&format!(" TO {role};"))
+            line.starts_with("GRANT ")
+                && line.contains(table)
+                && line.ends_with(&format!(" TO {role};"))
         };
         assert!(dump.lines().any(granted), "{table} of {role}");
-        has(&format!("COPY {}.{table} ", database.schema), " FROM stdin;");
+        has(
+            &format!("COPY {}.{table} ", database.schema),
+            " FROM stdin;",
+        );
     }
     has("GRANT ALL ON FUNCTION", " TO recorder;");
     has("GRANT SELECT(tier) ON TABLE", " TO application;");

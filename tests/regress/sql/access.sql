@@ -2,6 +2,7 @@
 \pset format unaligned
 \pset tuples_only on
 \pset null NULL
+SELECT forget();
 
 -- Of the extension's functions PUBLIC may execute those that only compute or look …
 CREATE VIEW functions AS
@@ -16,8 +17,9 @@ SELECT function, provolatile FROM functions WHERE NOT public ORDER BY function C
 -- With the rights of their owner run the triggers only.
 SELECT function FROM functions WHERE prosecdef ORDER BY function COLLATE "C";
 -- No table is open to PUBLIC.
-SELECT c.relname, a.privilege_type FROM pg_class AS c, aclexplode(COALESCE(c.relacl, acldefault('r', c.relowner))) AS a
-WHERE c.relname IN ('rollout_tiers', 'plugin_workspaces', 'workspace_plugins') AND a.grantee = 0;
+SELECT c.relname, a.privilege_type FROM pg_class AS c JOIN pg_depend AS d ON d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e'
+JOIN pg_extension AS e ON e.oid = d.refobjid, aclexplode(COALESCE(c.relacl, acldefault('r', c.relowner))) AS a
+WHERE e.extname = 'pg_workspace_plugins' AND a.grantee = 0;
 
 -- One role per level, and one without any.
 CREATE ROLE regress_nobody;
@@ -31,6 +33,11 @@ CREATE TABLE boxes (id uuid PRIMARY KEY);
 ALTER TABLE boxes OWNER TO "regress Operator";
 CREATE TABLE original (id int, workspace_id uuid, plugin_name text, source_raw text, tracked_ref text, installed_at timestamptz, updated_at timestamptz);
 GRANT SELECT ON original TO PUBLIC;
+INSERT INTO original VALUES (1, w(1), 'imported', 'github://o/imported', 'tag:latest', now(), now());
+-- Something that is tracked, with an update that waits and a tag that is held.
+SELECT install(1, 'tracked', 'ref:main', 'a'), install(1, 'held', 'tag:v1', 'a');
+SELECT observe('heads/main=b tags/v1=a', 1), observe('heads/main=b tags/v1=b', 2);
+UPDATE plugin_upstreams SET next_check_at = t(0);
 
 CREATE TABLE action (n int GENERATED ALWAYS AS IDENTITY, statement text);
 INSERT INTO action (statement) VALUES
@@ -49,6 +56,30 @@ INSERT INTO action (statement) VALUES
     ($$DELETE FROM workspace_plugins WHERE plugin_name = 'direct'$$),
     ($$INSERT INTO plugin_workspaces VALUES (w(3))$$),
     ($$INSERT INTO rollout_tiers VALUES ('canary', 1)$$),
+    ($$SELECT count(reason) FROM workspace_plugin_drift$$),
+    ($$SELECT count(id) FROM pending_plugin_updates$$),
+    ($$SELECT in_sync, by_state, vacuous FROM plugin_tracking_health$$),
+    ($$SELECT FROM plugin_upstreams, plugin_upstream_refs, plugin_targets, plugin_update_queue$$),
+    ($$SELECT record_workspace_plugin_install(w(1), 'p', 'github://o/r', 'ref:main', sha('a'))$$),
+    ($$SELECT record_workspace_plugin_install(w(1), 'tracked', 'github://o/r', 'ref:main', sha('b'))$$),
+    ($$SELECT record_workspace_plugin_install(w(1), 'p', 'github://o/new', 'tag:latest')$$),
+    ($$SELECT record_workspace_plugin_installs(jsonb_build_array(jsonb_build_object('workspace_id', w(1), 'plugin_name', 'p', 'source_raw', 'github://o/r', 'track', 'ref:main', 'installed_sha', sha('a'))))$$),
+    ($$SELECT remove_workspace_plugin(w(1), 'tracked')$$),
+    ($$SELECT unregister_plugin_workspace(w(1))$$),
+    ($$UPDATE plugin_workspaces SET workspace_id = w(7) WHERE workspace_id = w(1)$$),
+    ($$SELECT claim_plugin_upstreams('w', 1, '5 minutes', t(5))$$),
+    ($$SELECT report_plugin_upstream_error('github.com/o/r', NULL, 'x')$$),
+    ($$SELECT observe_plugin_upstream('github.com/o/r', refs('heads/main=c tags/v2=a'), t(3))$$),
+    ($$SELECT observe_plugin_upstream('github.com/o/r', '{}', t(3))$$),
+    ($$SELECT observe_plugin_ref('github.com/o/r', 'refs/heads/main', sha('c'), t(3))$$),
+    ($$SELECT observe_plugin_webhook('gitlab', jsonb_build_object('object_kind', 'push', 'ref', 'refs/heads/main', 'after', sha('c'), 'project', jsonb_build_object('git_http_url', 'https://github.com/o/r')), t(3))$$),
+    ($$SELECT accept_moved_tag('github.com/o/r', 'v1', sha('b'))$$),
+    ($$SELECT detect_plugin_drift()$$),
+    ($$SELECT dismiss_plugin_update(id, 'no') FROM pending_plugin_updates$$),
+    ($$SELECT prune_plugin_updates('0')$$),
+    ($$UPDATE plugin_upstreams SET check_interval = '1 hour', min_release_age = '1 day'$$),
+    ($$DELETE FROM plugin_upstream_refs$$),
+    ($$SELECT derive_plugin_updates('github.com/o/r', 'ref:main', NULL, NULL, now())$$),
     ($$TRUNCATE workspace_plugins$$),
     ($$SELECT attach_workspaces('boxes')$$),
     ($$INSERT INTO boxes VALUES (w(4))$$),
@@ -81,12 +112,12 @@ SELECT outcome('regress_recorder');
 SELECT outcome('"regress Operator"');
 
 -- What is granted, is taken back; another level is then another.
-SELECT relname, privilege_type FROM pg_class, aclexplode(relacl) WHERE grantee = '"regress Operator"'::regrole AND relkind = 'r' AND relname <> 'boxes' ORDER BY 1, 2;
+SELECT relname, privilege_type FROM pg_class, aclexplode(relacl) WHERE grantee = '"regress Operator"'::regrole AND relkind IN ('r', 'v') AND relname <> 'boxes' ORDER BY 1, 2;
 SELECT revoke_plugin_access('"regress Operator"');
-SELECT relname, privilege_type FROM pg_class, aclexplode(relacl) WHERE grantee = '"regress Operator"'::regrole AND relkind = 'r' AND relname <> 'boxes' ORDER BY 1, 2;
+SELECT relname, privilege_type FROM pg_class, aclexplode(relacl) WHERE grantee = '"regress Operator"'::regrole AND relkind IN ('r', 'v') AND relname <> 'boxes' ORDER BY 1, 2;
 SELECT count(*) FROM pg_proc, aclexplode(proacl) WHERE grantee = '"regress Operator"'::regrole;
 SELECT grant_plugin_access('"regress Operator"', 'reader');
-SELECT relname, privilege_type FROM pg_class, aclexplode(relacl) WHERE grantee = '"regress Operator"'::regrole AND relkind = 'r' AND relname <> 'boxes' ORDER BY 1, 2;
+SELECT relname, privilege_type FROM pg_class, aclexplode(relacl) WHERE grantee = '"regress Operator"'::regrole AND relkind IN ('r', 'v') AND relname <> 'boxes' ORDER BY 1, 2;
 -- Twice is once.
 SELECT grant_plugin_access('regress_recorder', 'recorder'), grant_plugin_access('regress_recorder', 'reader');
 SELECT count(*) FROM outcome('regress_recorder') AS o WHERE o LIKE 'ok %';
@@ -106,6 +137,7 @@ SELECT try($$SELECT grant_plugin_access('public', 'reader')$$);
 SELECT try($$SELECT revoke_plugin_access(NULL)$$);
 SELECT try($$SELECT revoke_plugin_access('regress_missing')$$);
 
+SELECT forget();
 DROP FUNCTION outcome(regrole);
 DROP TABLE action, original, boxes;
 DROP VIEW functions;

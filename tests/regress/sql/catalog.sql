@@ -4,7 +4,7 @@
 \pset null NULL
 
 SELECT extname, extversion, extrelocatable, extnamespace::regnamespace FROM pg_extension WHERE extname = 'pg_workspace_plugins';
--- Functions, domains and tables; of sequences, views, operators and casts there are none. Types of tables are left out:
+-- Functions, domains, tables and views; of sequences, operators and casts there are none. Types of tables are left out:
 -- servers differ in whether they list them.
 SELECT member
 FROM pg_depend AS d JOIN pg_extension AS e ON e.oid = d.refobjid,
@@ -13,7 +13,7 @@ WHERE d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e' AND e.extname 
   AND NOT EXISTS (SELECT FROM pg_type AS t WHERE d.classid = 'pg_type'::regclass AND t.oid = d.objid AND t.typtype <> 'd')
 ORDER BY member COLLATE "C";
 SELECT relkind, count(*) FROM pg_class AS c JOIN pg_depend AS d ON d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e'
-JOIN pg_extension AS e ON e.oid = d.refobjid WHERE e.extname = 'pg_workspace_plugins' GROUP BY 1;
+JOIN pg_extension AS e ON e.oid = d.refobjid WHERE e.extname = 'pg_workspace_plugins' GROUP BY 1 ORDER BY 1;
 
 -- What pg_dump takes the rows of: every table, whole.
 SELECT config.oid::regclass, condition FROM pg_extension, unnest(extconfig, extcondition) AS config (oid, condition)

@@ -1,4 +1,4 @@
--- Every function, domain, table, and column of the extension says what it is for.
+-- Every function, domain, table, view, and column of the extension says what it is for.
 \pset format unaligned
 \pset tuples_only on
 

@@ -2,6 +2,7 @@
 \pset format unaligned
 \pset tuples_only on
 \pset null NULL
+SELECT forget();
 
 -- Before the repository was ever observed, nothing is known but what a pin needs.
 SELECT install(1, 'pinned', 'sha:' || sha('b'), 'a'), install(1, 'latest', 'tag:latest', 'a'), install(1, 'exact', 'tag:v1.0.0', 'a'),

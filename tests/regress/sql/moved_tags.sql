@@ -2,6 +2,7 @@
 \pset format unaligned
 \pset tuples_only on
 \pset null NULL
+SELECT forget();
 CREATE FUNCTION accept(tag text, digit text) RETURNS boolean LANGUAGE sql AS $$ SELECT accept_moved_tag('github.com/o/r', tag, sha(digit)) $$;
 CREATE FUNCTION states() RETURNS SETOF text LANGUAGE sql
     AS $$ SELECT concat_ws(' ', plugin, state, ref, sha, update) FROM drift() $$;

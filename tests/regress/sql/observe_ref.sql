@@ -2,6 +2,7 @@
 \pset format unaligned
 \pset tuples_only on
 \pset null NULL
+SELECT forget();
 SELECT install(1, 'latest', 'tag:latest', '0'), install(1, 'main', 'ref:main', '0');
 UPDATE plugin_upstreams SET next_check_at = t(1000);
 
@@ -41,6 +42,7 @@ SELECT minute(last_checked_at), minute(last_changed_at), next_check_at < t(10) +
 SELECT observe_ref('refs/heads/main', 'e', 10), observe_ref('refs/heads/main', 'e', 9);
 SELECT observe_ref('refs/heads/main', 'e', 17), observe_ref('refs/heads/main', 'e', 16);
 SELECT observe_ref('refs/heads/other', 'e', 11);
+SELECT plugin, state, ref, sha, update FROM drift();
 SELECT observe_ref('refs/heads/main', 'e', 20);
 
 -- A complete answer that is older than that: what is newer stays, the rest is as it says.

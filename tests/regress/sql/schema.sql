@@ -26,6 +26,19 @@ SELECT "Odd Schema".record_workspace_plugin_installs('[{"workspace_id": "0000000
 SELECT "Odd Schema".record_workspace_plugin_install('00000000-0000-0000-0000-000000000009', 'p', 's');
 SELECT "Odd Schema".record_workspace_plugin_installs('[{"workspace_id": "00000000-0000-0000-0000-000000000009", "plugin_name": "q", "source_raw": "s"}]');
 SELECT "Odd Schema".remove_workspace_plugin('00000000-0000-0000-0000-000000000001', 'q');
+-- Observing, and all that follows from it.
+SELECT "Odd Schema".record_workspace_plugin_installs(('[{"workspace_id": "00000000-0000-0000-0000-000000000001", "plugin_name": "t", "source_raw": "github://o/r", "track": "tag:latest", "installed_sha": "' || repeat('a', 40) || '"}]')::jsonb);
+SELECT upstream, fetch_url FROM "Odd Schema".claim_plugin_upstreams('w');
+SELECT "Odd Schema".report_plugin_upstream_error('github.com/o/r', NULL, 'x');
+SELECT outcome, queued FROM "Odd Schema".observe_plugin_upstream('github.com/o/r', pg_catalog.jsonb_build_object('refs/tags/v1.1.0', repeat('b', 40), 'refs/tags/v1.0.0', repeat('a', 40)));
+SELECT outcome, superseded FROM "Odd Schema".observe_plugin_ref('github.com/o/r', 'refs/tags/v1.2.0', repeat('c', 40));
+SELECT outcome, cancelled FROM "Odd Schema".observe_plugin_webhook('gitlab', pg_catalog.jsonb_build_object('object_kind', 'tag_push', 'ref', 'refs/tags/v1.2.0', 'after', repeat('f', 40), 'checkout_sha', repeat('d', 40), 'project', pg_catalog.jsonb_build_object('git_http_url', 'https://github.com/o/r')));
+SELECT plugin_name, state, target_ref, update_status FROM "Odd Schema".workspace_plugin_drift ORDER BY 1;
+SELECT "Odd Schema".accept_moved_tag('github.com/o/r', 'v1.2.0', repeat('d', 40));
+SELECT plugin_name, kind, target_ref, "Odd Schema".dismiss_plugin_update(id, 'no') FROM "Odd Schema".pending_plugin_updates;
+SELECT tracked, unresolvable, by_state, vacuous FROM "Odd Schema".plugin_tracking_health;
+SELECT "Odd Schema".detect_plugin_drift(), "Odd Schema".prune_plugin_updates('0') > 0;
+SELECT "Odd Schema".remove_workspace_plugin('00000000-0000-0000-0000-000000000001', 't');
 CREATE TABLE public.boxes (id uuid PRIMARY KEY);
 INSERT INTO public.boxes VALUES ('00000000-0000-0000-0000-000000000002');
 SELECT "Odd Schema".attach_workspaces('public.boxes');
@@ -45,6 +58,8 @@ CREATE ROLE regress_schema_operator;
 SELECT "Odd Schema".grant_plugin_access('regress_schema_operator', 'operator');
 SET ROLE regress_schema_operator;
 SELECT plugin_name FROM "Odd Schema".record_workspace_plugin_install('00000000-0000-0000-0000-000000000001', 'r', 's');
+SELECT plugin_name FROM "Odd Schema".record_workspace_plugin_install('00000000-0000-0000-0000-000000000001', 'r', 'github://o/r', 'tag:latest', pg_catalog.repeat('a', 40));
+SELECT "Odd Schema".detect_plugin_drift();
 RESET ROLE;
 SELECT "Odd Schema".revoke_plugin_access('regress_schema_operator');
 SELECT "Odd Schema".unregister_plugin_workspace('00000000-0000-0000-0000-000000000001');
@@ -64,6 +79,10 @@ SELECT workspace_id FROM "Odd Schema".register_plugin_workspace('00000000-0000-0
 SELECT plugin_name FROM record_workspace_plugin_install('00000000-0000-0000-0000-000000000001', 'p', 's');
 SELECT record_workspace_plugin_installs('[{"workspace_id": "00000000-0000-0000-0000-000000000001", "plugin_name": "q", "source_raw": "s"}]');
 SELECT pg_catalog.count(*) FROM "Odd Schema".workspace_plugins;
+SELECT plugin_name FROM record_workspace_plugin_install('00000000-0000-0000-0000-000000000001', 'p', 'github://o/r', 'ref:main', pg_catalog.repeat('a', 40));
+SELECT outcome, queued FROM observe_plugin_upstream('github.com/o/r', pg_catalog.jsonb_build_object('refs/heads/main', pg_catalog.repeat('c', 40)));
+SELECT detect_plugin_drift();
+SELECT plugin_name, state, update_status FROM workspace_plugin_drift;
 SELECT remove_workspace_plugin('00000000-0000-0000-0000-000000000001', 'q'), unregister_plugin_workspace('00000000-0000-0000-0000-000000000001');
 RESET search_path;
 DISCARD TEMP;
@@ -102,14 +121,17 @@ SELECT second.attach_workspaces('boxes');
 SELECT plugin_name FROM second.record_workspace_plugin_install('00000000-0000-0000-0000-000000000007', 'p', 's');
 SELECT second.record_workspace_plugin_installs('[{"workspace_id": "00000000-0000-0000-0000-000000000007", "plugin_name": "q", "source_raw": "s"}]');
 
--- The schema is renamed: what is written in Rust follows.
+-- The schema is renamed, which is not supported: what is written in SQL looks for the old one.
 ALTER SCHEMA second RENAME TO "Sec'ond";
 SELECT plugin_name FROM "Sec'ond".record_workspace_plugin_install('00000000-0000-0000-0000-000000000007', 'r', 's');
 SELECT "Sec'ond".record_workspace_plugin_installs('[{"workspace_id": "00000000-0000-0000-0000-000000000007", "plugin_name": "s", "source_raw": "s"}]');
+SELECT 'none'::"Sec'ond".tracked_ref, "Sec'ond".resolve_tag('tag:latest', '{v1.0.0}');
+-- Renamed back, all is as it was.
+ALTER SCHEMA "Sec'ond" RENAME TO second;
+SELECT second.record_workspace_plugin_installs('[{"workspace_id": "00000000-0000-0000-0000-000000000007", "plugin_name": "s", "source_raw": "s"}]');
 INSERT INTO boxes VALUES ('00000000-0000-0000-0000-000000000008');
 DELETE FROM boxes WHERE id = '00000000-0000-0000-0000-000000000005';
-SELECT 'none'::"Sec'ond".tracked_ref, "Sec'ond".resolve_tag('tag:latest', '{v1.0.0}');
-SELECT p.workspace_id, p.plugin_name FROM "Sec'ond".workspace_plugins AS p ORDER BY 1, 2;
-SELECT workspace_id FROM "Sec'ond".plugin_workspaces ORDER BY 1;
+SELECT p.workspace_id, p.plugin_name FROM second.workspace_plugins AS p ORDER BY 1, 2;
+SELECT workspace_id FROM second.plugin_workspaces ORDER BY 1;
 \c :back
 DROP DATABASE regress_schema;

@@ -2,6 +2,7 @@
 \pset format unaligned
 \pset tuples_only on
 \pset null NULL
+SELECT forget();
 CREATE FUNCTION targets() RETURNS TABLE (tracked text, state text, ref text, sha text, resolved text, eligible text) LANGUAGE sql
     AS $$ SELECT short(tracked_ref), state, ref, short(sha), minute(resolved_at), minute(eligible_at) FROM plugin_targets ORDER BY upstream, tracked_ref $$;
 

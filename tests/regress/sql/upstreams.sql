@@ -2,6 +2,7 @@
 \pset format unaligned
 \pset tuples_only on
 \pset null NULL
+SELECT forget();
 CREATE FUNCTION claim(worker text, minute int, max_upstreams int DEFAULT 1, lease interval DEFAULT '5 minutes')
 RETURNS TABLE (upstream text, fetch_url text, until text, last_checked text) LANGUAGE sql ROWS 10
     AS $$ SELECT upstream, fetch_url, minute(leased_until), minute(last_checked_at) FROM claim_plugin_upstreams(worker, max_upstreams, lease, t(minute)) ORDER BY 1 $$;
@@ -15,7 +16,7 @@ CREATE PROCEDURE due(minute int DEFAULT 0) LANGUAGE sql AS $$ UPDATE plugin_upst
 SELECT install(1, 'a', 'tag:latest', 'a', 'https://github.com/O/R.git#v1#x'), install(1, 'b', 'ref:main', 'a', 'git@github.com:o/r.git'),
        install(1, 'c', 'tag:v1', NULL, 'gitea://Acme/p/plugins/x#main'), install(1, 'd', 'none', 'a', 'github://not/tracked'),
        install(1, 'e', 'tag:latest', 'a', 'local://x'), install(1, 'f', 'sha:' || sha('a'), 'a', 'github://only/pinned'), install(1, 'g', 'sha:abc', 'a', 'github://only/abbreviated');
-SELECT upstream, fetch_url, check_interval, min_release_age, next_check_at BETWEEN now() AND clock_timestamp() AS due, next_check_at = 'infinity' AS idle,
+SELECT upstream, fetch_url, check_interval, min_release_age, next_check_at BETWEEN now() - interval '1 hour' AND now() AS due, next_check_at = 'infinity' AS idle,
        leased_by, lease_token, leased_until, last_checked_at, failures, last_error FROM plugin_upstreams ORDER BY 1;
 CALL due();
 
@@ -90,7 +91,7 @@ DROP FUNCTION fail(text);
 -- The delay doubles with each failure up to a day, give or take 25 %, and differs from time to time.
 SELECT failures, bool_and(delay BETWEEN expected * 0.75 AND expected * 1.25), count(DISTINCT delay) > 1 AS jitter, max(delay) > expected * 1.1 AS above, min(delay) < expected * 0.9 AS below
 FROM (VALUES (1, interval '15 minutes'), (2, '30 minutes'), (3, '1 hour'), (7, '16 hours'), (8, '1 day'), (100, '1 day'), (2147483647, '1 day'), (0, '15 minutes')) AS f (failures, expected),
-     generate_series(1, 200), LATERAL (SELECT plugin_retry_delay(failures, '15 minutes') AS delay OFFSET 0) AS d
+     generate_series(1, 200) AS i, LATERAL (SELECT plugin_retry_delay(failures + i * 0, '15 minutes') AS delay OFFSET 0) AS d
 GROUP BY failures, expected ORDER BY failures;
 SELECT report_plugin_upstream_error(c.upstream, c.claim_token, 'x', t(20000)) FROM claim_plugin_upstreams('w', at => t(20000)) AS c;
 SELECT failures, next_check_at BETWEEN t(20000) + interval '15 minutes' * 2 ^ (failures - 1) * 0.75 AND t(20000) + interval '15 minutes' * 2 ^ (failures - 1) * 1.25 FROM plugin_upstreams;
@@ -107,13 +108,13 @@ SELECT * FROM claim('w', 10000000, 10);
 SELECT install(1, 'b', 'none', 'a'), install(1, 'b', 'sha:' || sha('b'), 'a');
 SELECT next FROM upstreams() WHERE upstream = 'github.com/o/r';
 SELECT install(1, 'b', 'ref:main', 'a');
-SELECT next_check_at BETWEEN now() AND clock_timestamp() FROM plugin_upstreams WHERE upstream = 'github.com/o/r';
+SELECT next_check_at BETWEEN now() - interval '1 hour' AND now() FROM plugin_upstreams WHERE upstream = 'github.com/o/r';
 -- By a new subscription, by a batch.
 SELECT remove_workspace_plugin(w(1), 'b');
 SELECT count(*) FROM claim_plugin_upstreams('w', 10, at => 'infinity') WHERE upstream = 'github.com/o/r';
 SELECT next FROM upstreams() WHERE upstream = 'github.com/o/r';
 SELECT record_workspace_plugin_installs(jsonb_build_array(jsonb_build_object('workspace_id', w(1), 'plugin_name', 'b', 'source_raw', 'github://o/r', 'track', 'ref:other')));
-SELECT next_check_at BETWEEN now() AND clock_timestamp() FROM plugin_upstreams WHERE upstream = 'github.com/o/r';
+SELECT next_check_at BETWEEN now() - interval '1 hour' AND now() FROM plugin_upstreams WHERE upstream = 'github.com/o/r';
 -- Behind the functions' back: then by detect_plugin_drift().
 SELECT remove_workspace_plugin(w(1), 'b');
 SELECT count(*) FROM claim_plugin_upstreams('w', 10, at => 'infinity') WHERE upstream = 'github.com/o/r';
@@ -156,3 +157,9 @@ SELECT try($$SELECT claim_plugin_upstreams('w', 1, NULL)$$);
 SELECT count(*) FROM claim_plugin_upstreams('w', 2147483647);
 DROP FUNCTION claim(text, int, int, interval), upstreams();
 DROP PROCEDURE due(int);
+
+-- The tables.
+SELECT conrelid::regclass, conname, pg_get_constraintdef(oid) FROM pg_constraint
+WHERE conrelid IN ('plugin_upstreams'::regclass, 'plugin_upstream_refs'::regclass, 'plugin_targets'::regclass) AND contype <> 'n' ORDER BY conname COLLATE "C";
+SELECT pg_get_indexdef(indexrelid) FROM pg_index
+WHERE indrelid IN ('plugin_upstreams'::regclass, 'plugin_upstream_refs'::regclass, 'plugin_targets'::regclass) ORDER BY indexrelid::regclass::text COLLATE "C";

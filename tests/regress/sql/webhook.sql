@@ -2,6 +2,7 @@
 \pset format unaligned
 \pset tuples_only on
 \pset null NULL
+SELECT forget();
 CREATE FUNCTION hook(provider text, payload jsonb, minute int) RETURNS text LANGUAGE sql AS $$ SELECT brief(observe_plugin_webhook(provider, payload, t(minute))) $$;
 CREATE FUNCTION next() RETURNS SETOF text LANGUAGE sql AS $$ SELECT upstream || ' ' || minute(next_check_at) FROM plugin_upstreams ORDER BY 1 $$;
 CREATE FUNCTION repository(url text) RETURNS jsonb LANGUAGE sql AS $$ SELECT jsonb_build_object('repository', jsonb_build_object('clone_url', url)) $$;

@@ -26,5 +26,9 @@ pub fn assert_as_modelled(client: &mut Client, world: &World, when: &str) {
     let wanted = world.wanted();
     assert_same(world::pending(client), wanted, &format!("{when}: updates"));
     let states = world.states();
-    assert_same(world::shown_states(client), states, &format!("{when}: states"));
+    assert_same(
+        world::shown_states(client),
+        states,
+        &format!("{when}: states"),
+    );
 }

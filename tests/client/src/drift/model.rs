@@ -34,7 +34,9 @@ impl World {
     #[must_use]
     pub fn wanted(&self) -> Vec<Update> {
         let installs = self.installs.iter();
-        installs.filter_map(|install| self.update(install)).collect()
+        installs
+            .filter_map(|install| self.update(install))
+            .collect()
     }
 
     /// Workspace, plugin and state of everything that tracks.
@@ -52,7 +54,11 @@ impl World {
         }
         let (state, target) = self.judge(install);
         let target = target.filter(|_| WANTED.contains(&state))?;
-        let key = (install.workspace, install.plugin.clone(), target.sha.clone());
+        let key = (
+            install.workspace,
+            install.plugin.clone(),
+            target.sha.clone(),
+        );
         if self.dismissed.contains(&key) {
             return None;
         }
@@ -137,7 +143,11 @@ impl<'a> Repository<'a> {
         }
         let current = self.current(&format!("refs/tags/{name}"));
         let current = current.ok_or("ref_missing")?;
-        let state = if self.has_moved(current) { "tag_moved" } else { "retarget" };
+        let state = if self.has_moved(current) {
+            "tag_moved"
+        } else {
+            "retarget"
+        };
         Ok((state, current.target()))
     }
 
@@ -145,7 +155,9 @@ impl<'a> Repository<'a> {
         let on_installed: Vec<_> = self.seen().filter(|seen| seen.sha == installed).collect();
         let installed = stream.version_of(&tags(&on_installed));
         let of_age: Vec<_> = self.seen().filter(|seen| self.is_of_age(seen)).collect();
-        let newest = stream.newest(&tags(&of_age), installed).ok_or("no_candidate")?;
+        let newest = stream
+            .newest(&tags(&of_age), installed)
+            .ok_or("no_candidate")?;
         let current = self.current(&format!("refs/tags/{newest}")).expect("a tag");
         let standing = installed.map(|installed| stream.compare(newest, installed));
         let state = match standing {
@@ -207,7 +219,9 @@ fn pin(value: &str) -> Judgement {
 
 fn tags<'s>(seen: &[&'s SeenRef]) -> Vec<&'s str> {
     let names = seen.iter().map(|seen| &*seen.reference);
-    names.filter_map(|name| name.strip_prefix("refs/tags/")).collect()
+    names
+        .filter_map(|name| name.strip_prefix("refs/tags/"))
+        .collect()
 }
 
 /// Enough for the names that the tests use.

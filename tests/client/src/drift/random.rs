@@ -106,7 +106,7 @@ impl Statements {
     }
 
     /// A statement, by itself or as one of a transaction.
-    pub fn next(&mut self) -> String {
+    pub fn any(&mut self) -> String {
         match self.rng.random_range(0..20) {
             0 => self.transaction("COMMIT"),
             1 => self.transaction("ROLLBACK"),
@@ -146,7 +146,9 @@ impl Statements {
     fn record(&mut self) -> String {
         let (workspace, plugin, source) = (self.workspace(), self.plugin(), self.source());
         let (track, sha) = (self.track(), self.maybe_sha());
-        format!("SELECT record_workspace_plugin_install({workspace}, '{plugin}', '{source}', '{track}', {sha})")
+        format!(
+            "SELECT record_workspace_plugin_install({workspace}, '{plugin}', '{source}', '{track}', {sha})"
+        )
     }
 
     fn record_batch(&mut self) -> String {

@@ -54,3 +54,20 @@ FROM unnest(ARRAY[E'tab\tand\nnewline', E'\\N', E'back\\slash', 'quote '' and "'
 UPDATE @schema@.workspace_plugins
 SET installed_at = '2001-02-03 04:05:06.789+00', updated_at = 'infinity'
 WHERE plugin_name = 'NULL';
+
+-- Repositories that were observed, and updates in every way that they can be.
+SELECT @schema@.record_workspace_plugin_install(
+    '00000000-0000-0000-0000-000000000001', 'follows ' || ref, 'github://o/r#v1', ref, repeat('1', 40))
+FROM unnest(ARRAY['tag:latest', 'tag:v1.0.0', 'tag:^1', 'ref:main', 'ref:dev', 'sha:' || repeat('3', 40)]) AS ref;
+SELECT @schema@.observe_plugin_upstream('github.com/o/r', jsonb_build_object(
+    'refs/tags/v1.0.0', repeat('1', 40), 'refs/heads/main', repeat('1', 40), 'refs/heads/dev', repeat('1', 40)));
+SELECT @schema@.observe_plugin_upstream('github.com/o/r', jsonb_build_object(
+    'refs/tags/v1.0.0', repeat('2', 40), 'refs/tags/v1.1.0', repeat('4', 40), 'refs/heads/main', repeat('5', 40)));
+SELECT @schema@.accept_moved_tag('github.com/o/r', 'v1.0.0', repeat('2', 40));
+SELECT @schema@.dismiss_plugin_update(id, E'not\tnow')
+FROM @schema@.pending_plugin_updates WHERE tracked_ref = 'tag:^1';
+SELECT @schema@.observe_plugin_upstream('github.com/o/r', jsonb_build_object(
+    'refs/tags/v1.0.0', repeat('2', 40), 'refs/tags/v1.1.0', repeat('4', 40), 'refs/heads/main', repeat('6', 40)));
+SELECT @schema@.report_plugin_upstream_error(upstream, claim_token, 'timed out')
+FROM @schema@.claim_plugin_upstreams('worker', 1);
+UPDATE @schema@.plugin_upstreams SET min_release_age = '0', check_interval = '1 hour 30 minutes';
