@@ -12,7 +12,7 @@ FUZZ_SECONDS ?= 60
 export FUZZ_SECONDS
 
 # Cheap layers first.
-LAYERS = check-fmt lint check-deny check-unit check-docs check-pg check-security \
+LAYERS = check-fmt lint check-deny check-unit check-pg check-security check-docs \
 	check-regress check-isolation check-client fuzz
 
 TARGETS = help demo install test bench fmt lint check-fmt check-deny advisories check-unit \
@@ -54,7 +54,7 @@ advisories: setup-test ## known vulnerabilities of the dependencies (needs the i
 check-unit: ## unit and property tests, without a server
 	@cargo test --quiet --no-default-features
 
-check-docs: ## the documentation builds, its links lead somewhere
+check-docs: setup-test ## the documentation builds, its examples and links work
 	@scripts/check-docs
 
 check-pg: setup-build ## tests inside the server

@@ -1,6 +1,7 @@
 # shellcheck shell=bash
 # Shared by the scripts in this folder; sourced, never run.
 set -euo pipefail
+shopt -s inherit_errexit
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
@@ -54,11 +55,29 @@ debian_major() {
 # The major to build and test with: PG_CONFIG's, else PG_MAJOR, else Debian's.
 main_major() {
   if [ -n "${PG_CONFIG:-}" ]; then
-    [ -x "$(command -v "$PG_CONFIG")" ] || die "PG_CONFIG=$PG_CONFIG cannot be run"
-    major_of "$PG_CONFIG"
+    local pg_config
+    pg_config=$(main_pg_config)
+    major_of "$pg_config"
+  elif [ -n "${PG_MAJOR:-}" ]; then
+    echo "$PG_MAJOR"
   else
-    echo "${PG_MAJOR:-$(debian_major)}"
+    debian_major
   fi
+}
+
+supported_majors() {
+  sed -n 's/^pg\([0-9]*\) = .*/\1/p' "$ROOT/Cargo.toml" | sort -n | paste -sd' '
+}
+
+# Fails with the reason when the extension cannot be built for a pg_config.
+need_buildable() {
+  local major supported
+  major=$(major_of "$1")
+  supported=$(supported_majors)
+  [[ " $supported " == *" $major "* ]] ||
+    die "PostgreSQL $major ($1) is not supported; supported: $supported"
+  [ -e "$("$1" --includedir-server)/postgres.h" ] ||
+    die "the headers of PostgreSQL $major are missing; on Debian: apt install postgresql-server-dev-$major"
 }
 
 # Where the pg_config of a major is: from the wheel for 16 and 18, else Debian's.
@@ -78,9 +97,11 @@ pg_config_of() {
 
 main_pg_config() {
   if [ -n "${PG_CONFIG:-}" ]; then
-    command -v "$PG_CONFIG"
+    command -v "$PG_CONFIG" || die "PG_CONFIG=$PG_CONFIG cannot be run"
   else
-    pg_config_of "$(main_major)"
+    local major
+    major=$(main_major)
+    pg_config_of "$major"
   fi
 }
 
