@@ -12,10 +12,10 @@ FUZZ_SECONDS ?= 60
 export FUZZ_SECONDS
 
 # Cheap layers first.
-LAYERS = check-fmt lint check-deny check-unit check-pg check-security check-docs \
+LAYERS = check-fmt check-released lint check-deny check-unit check-pg check-security check-docs \
 	check-regress check-isolation check-client fuzz
 
-TARGETS = help demo install test bench fmt lint check-fmt check-deny advisories check-unit \
+TARGETS = help demo install test bench fmt lint check-fmt check-released check-deny advisories check-unit \
 	check-docs check-pg check-security check-regress check-isolation check-client fuzz \
 	setup-build setup-test setup-bench
 .PHONY: $(TARGETS)
@@ -41,6 +41,9 @@ fmt: ## format the Rust code
 
 check-fmt: ## is the Rust code formatted?
 	@scripts/check-fmt
+
+check-released: ## released scripts are frozen
+	@cd sql/released && sha256sum --quiet --check SHA256SUMS
 
 lint: setup-test ## clippy and shellcheck
 	@scripts/check-lint

@@ -685,6 +685,56 @@ REVOKE ALL ON FUNCTION @extschema@.import_workspace_plugins(regclass) FROM PUBLI
 /* </end connected objects> */
 
 /* <begin connected objects> */
+-- src/pg/tests.rs:19
+CREATE SCHEMA IF NOT EXISTS tests; /* pg_workspace_plugins::pg::tests::tests */
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- src/pg/tests.rs:47
+-- pg_workspace_plugins::pg::tests::tests::kept_plans_follow_the_schema
+CREATE  FUNCTION tests."kept_plans_follow_the_schema"() RETURNS void
+STRICT
+LANGUAGE c /* Rust */
+AS 'MODULE_PATHNAME', 'kept_plans_follow_the_schema_wrapper';
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- src/pg/tests.rs:71
+-- pg_workspace_plugins::pg::tests::tests::control_characters_are_escaped
+CREATE  FUNCTION tests."control_characters_are_escaped"() RETURNS void
+STRICT 
+LANGUAGE c /* Rust */
+AS 'MODULE_PATHNAME', 'control_characters_are_escaped_wrapper';
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- src/pg/tests.rs:26
+-- pg_workspace_plugins::pg::tests::tests::predicate_reads_every_form_of_a_text
+CREATE  FUNCTION tests."predicate_reads_every_form_of_a_text"() RETURNS void
+STRICT
+LANGUAGE c /* Rust */
+AS 'MODULE_PATHNAME', 'predicate_reads_every_form_of_a_text_wrapper';
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- src/pg/tests.rs:57
+-- pg_workspace_plugins::pg::tests::tests::recording_gives_the_row_as_stored
+CREATE  FUNCTION tests."recording_gives_the_row_as_stored"() RETURNS void
+STRICT
+LANGUAGE c /* Rust */
+AS 'MODULE_PATHNAME', 'recording_gives_the_row_as_stored_wrapper';
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- src/pg/tests.rs:78
+-- pg_workspace_plugins::pg::tests::tests::linear_in_the_number_of_tags
+CREATE  FUNCTION tests."linear_in_the_number_of_tags"() RETURNS void
+STRICT
+LANGUAGE c /* Rust */
+AS 'MODULE_PATHNAME', 'linear_in_the_number_of_tags_wrapper';
+/* </end connected objects> */
+
+/* <begin connected objects> */
 -- src/pg/mod.rs:78
 -- requires:
 --   import
