@@ -9,7 +9,7 @@ CREATE TABLE workspaces (id uuid PRIMARY KEY);
 SELECT FROM plugins.attach_workspaces('public.workspaces');
 
 CREATE TEMPORARY VIEW subject AS
-SELECT p.oid AS function, coalesce(t.tgrelid, 0) AS relation,
+SELECT p.oid AS function, coalesce(t.tgrelid, 0) AS relation, t.tgoldtable AS old_table,
        p.prorettype = 'trigger'::regtype AND t.oid IS NULL AS unused
   FROM pg_depend d
   JOIN pg_extension e ON e.oid = d.refobjid AND e.extname = 'pg_workspace_plugins'
@@ -32,7 +32,7 @@ SELECT p.proname, f.lineno, f.level, f.message, f.detail, f.query
   FROM subject s
   JOIN pg_proc p ON p.oid = s.function,
        plpgsql_check_function_tb(
-         s.function, relid => s.relation, extra_warnings => true,
+         s.function, relid => s.relation, oldtable => s.old_table, extra_warnings => true,
          performance_warnings => true, security_warnings => true,
          compatibility_warnings => true) AS f
  WHERE NOT s.unused

@@ -144,7 +144,7 @@ $$;
 COMMENT ON FUNCTION @extschema@.forget_plugin_targets() IS
     'Forgets the targets of subscriptions that no install has any more, so that observations need not resolve them.';
 
-CREATE FUNCTION @extschema@.detect_plugin_drift(at timestamptz DEFAULT clock_timestamp()) RETURNS bigint
+CREATE FUNCTION @extschema@.detect_plugin_drift(at timestamptz DEFAULT pg_catalog.clock_timestamp()) RETURNS bigint
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -181,7 +181,7 @@ BEGIN
         WHERE u.upstream = subscription.upstream FOR NO KEY UPDATE;
         IF subscription.eligible_at <= at THEN
             report := @extschema@.retarget_plugin_upstream(
-                subscription.upstream, at, ROW(NULL, NULL, 0, 0, 0, 0, 0, 0)::@extschema@.plugin_observation);
+                subscription.upstream, at, @extschema@.plugin_observation(NULL));
             changes := changes + report.queued + report.superseded + report.cancelled;
         END IF;
         derived := @extschema@.derive_plugin_updates(subscription.upstream, subscription.tracked_ref, NULL, NULL, at);

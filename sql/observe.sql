@@ -14,6 +14,14 @@ CREATE TYPE @extschema@.plugin_observation AS (
 COMMENT ON TYPE @extschema@.plugin_observation IS
     'What an observation did: its outcome (changed, unchanged, stale, refused, untracked, scheduled or ignored), and counts.';
 
+CREATE FUNCTION @extschema@.plugin_observation(outcome text) RETURNS @extschema@.plugin_observation
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT ROW($1, NULL::text, 0::bigint, 0::bigint, 0::bigint, 0::bigint, 0::bigint, 0::bigint)::@extschema@.plugin_observation
+$$;
+COMMENT ON FUNCTION @extschema@.plugin_observation(text) IS 'An observation that did nothing yet.';
+
 CREATE FUNCTION @extschema@.retarget_plugin_upstream(
     upstream text, at timestamptz, INOUT report @extschema@.plugin_observation
 )
@@ -134,7 +142,7 @@ COMMENT ON FUNCTION @extschema@.implausible_plugin_refs(text, text[]) IS
 CREATE FUNCTION @extschema@.observe_plugin_upstream(
     upstream text,
     refs jsonb,
-    observed_at timestamptz DEFAULT clock_timestamp(),
+    observed_at timestamptz DEFAULT pg_catalog.clock_timestamp(),
     accept_loss boolean DEFAULT false
 ) RETURNS @extschema@.plugin_observation
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
@@ -142,7 +150,7 @@ CREATE FUNCTION @extschema@.observe_plugin_upstream(
 AS $$
 DECLARE
     u @extschema@.plugin_upstreams;
-    report @extschema@.plugin_observation := ROW(NULL, NULL, 0, 0, 0, 0, 0, 0);
+    report @extschema@.plugin_observation := @extschema@.plugin_observation(NULL);
     fingerprint bytea;
     names text[];
     shas text[];
@@ -209,14 +217,14 @@ COMMENT ON FUNCTION @extschema@.observe_plugin_upstream(text, jsonb, timestamptz
     'Takes the complete answer of one git ls-remote, as an object of full refs and commits, and brings the ledger, the targets and the queue to it. An answer that lost everything, or most tags, is refused unless accept_loss.';
 
 CREATE FUNCTION @extschema@.observe_plugin_ref(
-    upstream text, ref text, sha text, observed_at timestamptz DEFAULT clock_timestamp()
+    upstream text, ref text, sha text, observed_at timestamptz DEFAULT pg_catalog.clock_timestamp()
 ) RETURNS @extschema@.plugin_observation
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     u @extschema@.plugin_upstreams;
-    report @extschema@.plugin_observation := ROW('unchanged', NULL, 0, 0, 0, 0, 0, 0);
+    report @extschema@.plugin_observation := @extschema@.plugin_observation('unchanged');
     -- All zeros is how git says that a ref is no more.
     target constant text := CASE WHEN sha ~ '^(0{40}|0{64})$' THEN NULL ELSE NULLIF(sha, '') END;
 BEGIN
@@ -294,7 +302,7 @@ BEGIN
     accepted := FOUND;
     IF accepted THEN
         PERFORM @extschema@.retarget_plugin_upstream(
-            accept_moved_tag.upstream, at, ROW(NULL, NULL, 0, 0, 0, 0, 0, 0)::@extschema@.plugin_observation);
+            accept_moved_tag.upstream, at, @extschema@.plugin_observation(NULL));
     END IF;
     RETURN accepted;
 END
@@ -310,7 +318,7 @@ COMMENT ON FUNCTION @extschema@.decode_plugin_webhook(text, jsonb) IS
     'What a webhook of github, gitea or gitlab says: one row a URL of the repository; action set, gone, check or ignore.';
 
 CREATE FUNCTION @extschema@.observe_plugin_webhook(
-    provider text, payload jsonb, observed_at timestamptz DEFAULT clock_timestamp()
+    provider text, payload jsonb, observed_at timestamptz DEFAULT pg_catalog.clock_timestamp()
 ) RETURNS @extschema@.plugin_observation
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
@@ -319,7 +327,7 @@ DECLARE
     hook record;
     tracked text;
     one @extschema@.plugin_observation;
-    report @extschema@.plugin_observation := ROW('untracked', NULL, 0, 0, 0, 0, 0, 0);
+    report @extschema@.plugin_observation := @extschema@.plugin_observation('untracked');
 BEGIN
     IF provider IS NULL OR payload IS NULL OR observed_at IS NULL THEN
         RAISE EXCEPTION 'observe_plugin_webhook: missing required field "%"',

@@ -97,7 +97,7 @@ CREATE FUNCTION @extschema@.claim_plugin_upstreams(
     worker text,
     max_upstreams integer DEFAULT 1,
     lease interval DEFAULT '5 minutes',
-    at timestamptz DEFAULT clock_timestamp()
+    at timestamptz DEFAULT pg_catalog.clock_timestamp()
 ) RETURNS TABLE (upstream text, fetch_url text, claim_token uuid, leased_until timestamptz, last_checked_at timestamptz)
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
@@ -144,7 +144,7 @@ CREATE FUNCTION @extschema@.report_plugin_upstream_error(
     upstream text,
     claim_token uuid,
     error text,
-    at timestamptz DEFAULT clock_timestamp()
+    at timestamptz DEFAULT pg_catalog.clock_timestamp()
 ) RETURNS text
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
@@ -270,7 +270,7 @@ BEGIN
     WHERE r.upstream = choose_plugin_tag.upstream AND r.gone_at IS NULL
       AND r.ref >= 'refs/tags/' AND r.ref < 'refs/tags0';
     ref := 'refs/tags/' || @extschema@.resolve_tag(tracked, tags, installed);
-    SELECT r.sha INTO sha FROM @extschema@.plugin_upstream_refs AS r
+    SELECT r.sha::text INTO sha FROM @extschema@.plugin_upstream_refs AS r
     WHERE r.upstream = choose_plugin_tag.upstream AND r.ref = choose_plugin_tag.ref AND r.gone_at IS NULL;
 END
 $$;
@@ -304,31 +304,31 @@ DECLARE
         SELECT FROM @extschema@.plugin_upstreams AS u
         WHERE u.upstream = resolve_plugin_target.upstream AND u.last_checked_at IS NOT NULL);
     found bigint;
-    t @extschema@.plugin_targets;
+    ref text;
+    sha text;
+    state text;
+    eligible_at timestamptz;
 BEGIN
-    t.upstream := upstream;
-    t.tracked_ref := tracked;
-    t.resolved_at := at;
     IF kind = 'sha' THEN
-        t.state := 'unresolvable';
+        state := 'unresolvable';
         IF @extschema@.is_valid_commit_sha(name) THEN
-            t.state := 'resolved';
-            t.sha := name;
+            state := 'resolved';
+            sha := name;
         END IF;
     ELSIF NOT is_observed THEN
-        t.state := 'unobserved';
+        state := 'unobserved';
     ELSIF kind = 'tag' THEN
-        SELECT f.ref, f.sha INTO t.ref, t.sha
+        SELECT f.ref, f.sha INTO ref, sha
         FROM @extschema@.find_plugin_ref(upstream, 'refs/tags/' || name) AS f;
-        t.state := CASE
+        state := CASE
             WHEN NOT @extschema@.is_valid_git_ref('refs/tags/' || name) THEN 'unresolvable'
-            WHEN t.sha IS NULL THEN 'ref_missing'
-            WHEN @extschema@.is_moved_plugin_tag(upstream, t.ref, t.sha) THEN 'tag_moved'
+            WHEN sha IS NULL THEN 'ref_missing'
+            WHEN @extschema@.is_moved_plugin_tag(upstream, ref, sha) THEN 'tag_moved'
             ELSE 'resolved' END;
     ELSIF kind = 'ref' THEN
-        SELECT f.ref, f.sha, f.found INTO t.ref, t.sha, found
+        SELECT f.ref, f.sha, f.found INTO ref, sha, found
         FROM @extschema@.find_plugin_ref(upstream, name) AS f;
-        t.state := CASE
+        state := CASE
             WHEN NOT @extschema@.is_valid_git_ref(
                 CASE WHEN starts_with(name, 'refs/') THEN name ELSE 'refs/heads/' || name END)
                 THEN 'unresolvable'
@@ -336,19 +336,19 @@ BEGIN
             WHEN found > 1 THEN 'ambiguous_ref'
             ELSE 'resolved' END;
     ELSE
-        SELECT c.ref, c.sha, c.eligible_at INTO t.ref, t.sha, t.eligible_at
+        SELECT c.ref, c.sha, c.eligible_at INTO ref, sha, eligible_at
         FROM @extschema@.choose_plugin_tag(upstream, tracked, NULL, at) AS c;
-        t.state := CASE
-            WHEN t.sha IS NULL AND @extschema@.tracked_ref_stream(tracked) IS NULL THEN 'unresolvable'
-            WHEN t.sha IS NULL THEN 'no_candidate'
-            WHEN @extschema@.is_moved_plugin_tag(upstream, t.ref, t.sha) THEN 'tag_moved'
+        state := CASE
+            WHEN sha IS NULL AND @extschema@.tracked_ref_stream(tracked) IS NULL THEN 'unresolvable'
+            WHEN sha IS NULL THEN 'no_candidate'
+            WHEN @extschema@.is_moved_plugin_tag(upstream, ref, sha) THEN 'tag_moved'
             ELSE 'resolved' END;
     END IF;
-    IF t.state NOT IN ('resolved', 'tag_moved') THEN
-        t.ref := NULL;
-        t.sha := NULL;
+    IF state NOT IN ('resolved', 'tag_moved') THEN
+        ref := NULL;
+        sha := NULL;
     END IF;
-    RETURN t;
+    RETURN ROW(upstream, tracked, ref, sha::@extschema@.commit_sha, state, at, eligible_at)::@extschema@.plugin_targets;
 END
 $$;
 COMMENT ON FUNCTION @extschema@.resolve_plugin_target(text, @extschema@.tracked_ref, timestamptz) IS
@@ -373,7 +373,7 @@ BEGIN
     ELSIF installed = target.sha THEN
         state := 'in_sync';
     ELSIF target.state IS DISTINCT FROM 'resolved'
-        AND NOT (target.state = 'tag_moved' AND kind IN ('latest', 'range')) THEN
+        AND NOT COALESCE(target.state = 'tag_moved' AND kind IN ('latest', 'range'), false) THEN
         state := COALESCE(target.state, 'unobserved');
     ELSIF kind IN ('sha', 'tag', 'ref') THEN
         state := CASE kind WHEN 'sha' THEN 'pin_mismatch' WHEN 'tag' THEN 'retarget' ELSE 'branch_advanced' END;
@@ -736,6 +736,14 @@ CREATE TYPE @extschema@.plugin_observation AS (
 COMMENT ON TYPE @extschema@.plugin_observation IS
     'What an observation did: its outcome (changed, unchanged, stale, refused, untracked, scheduled or ignored), and counts.';
 
+CREATE FUNCTION @extschema@.plugin_observation(outcome text) RETURNS @extschema@.plugin_observation
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT ROW($1, NULL::text, 0::bigint, 0::bigint, 0::bigint, 0::bigint, 0::bigint, 0::bigint)::@extschema@.plugin_observation
+$$;
+COMMENT ON FUNCTION @extschema@.plugin_observation(text) IS 'An observation that did nothing yet.';
+
 CREATE FUNCTION @extschema@.retarget_plugin_upstream(
     upstream text, at timestamptz, INOUT report @extschema@.plugin_observation
 )
@@ -856,7 +864,7 @@ COMMENT ON FUNCTION @extschema@.implausible_plugin_refs(text, text[]) IS
 CREATE FUNCTION @extschema@.observe_plugin_upstream(
     upstream text,
     refs jsonb,
-    observed_at timestamptz DEFAULT clock_timestamp(),
+    observed_at timestamptz DEFAULT pg_catalog.clock_timestamp(),
     accept_loss boolean DEFAULT false
 ) RETURNS @extschema@.plugin_observation
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
@@ -864,7 +872,7 @@ CREATE FUNCTION @extschema@.observe_plugin_upstream(
 AS $$
 DECLARE
     u @extschema@.plugin_upstreams;
-    report @extschema@.plugin_observation := ROW(NULL, NULL, 0, 0, 0, 0, 0, 0);
+    report @extschema@.plugin_observation := @extschema@.plugin_observation(NULL);
     fingerprint bytea;
     names text[];
     shas text[];
@@ -931,14 +939,14 @@ COMMENT ON FUNCTION @extschema@.observe_plugin_upstream(text, jsonb, timestamptz
     'Takes the complete answer of one git ls-remote, as an object of full refs and commits, and brings the ledger, the targets and the queue to it. An answer that lost everything, or most tags, is refused unless accept_loss.';
 
 CREATE FUNCTION @extschema@.observe_plugin_ref(
-    upstream text, ref text, sha text, observed_at timestamptz DEFAULT clock_timestamp()
+    upstream text, ref text, sha text, observed_at timestamptz DEFAULT pg_catalog.clock_timestamp()
 ) RETURNS @extschema@.plugin_observation
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     u @extschema@.plugin_upstreams;
-    report @extschema@.plugin_observation := ROW('unchanged', NULL, 0, 0, 0, 0, 0, 0);
+    report @extschema@.plugin_observation := @extschema@.plugin_observation('unchanged');
     -- All zeros is how git says that a ref is no more.
     target constant text := CASE WHEN sha ~ '^(0{40}|0{64})$' THEN NULL ELSE NULLIF(sha, '') END;
 BEGIN
@@ -1016,7 +1024,7 @@ BEGIN
     accepted := FOUND;
     IF accepted THEN
         PERFORM @extschema@.retarget_plugin_upstream(
-            accept_moved_tag.upstream, at, ROW(NULL, NULL, 0, 0, 0, 0, 0, 0)::@extschema@.plugin_observation);
+            accept_moved_tag.upstream, at, @extschema@.plugin_observation(NULL));
     END IF;
     RETURN accepted;
 END
@@ -1032,7 +1040,7 @@ COMMENT ON FUNCTION @extschema@.decode_plugin_webhook(text, jsonb) IS
     'What a webhook of github, gitea or gitlab says: one row a URL of the repository; action set, gone, check or ignore.';
 
 CREATE FUNCTION @extschema@.observe_plugin_webhook(
-    provider text, payload jsonb, observed_at timestamptz DEFAULT clock_timestamp()
+    provider text, payload jsonb, observed_at timestamptz DEFAULT pg_catalog.clock_timestamp()
 ) RETURNS @extschema@.plugin_observation
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
@@ -1041,7 +1049,7 @@ DECLARE
     hook record;
     tracked text;
     one @extschema@.plugin_observation;
-    report @extschema@.plugin_observation := ROW('untracked', NULL, 0, 0, 0, 0, 0, 0);
+    report @extschema@.plugin_observation := @extschema@.plugin_observation('untracked');
 BEGIN
     IF provider IS NULL OR payload IS NULL OR observed_at IS NULL THEN
         RAISE EXCEPTION 'observe_plugin_webhook: missing required field "%"',
@@ -1240,7 +1248,7 @@ $$;
 COMMENT ON FUNCTION @extschema@.forget_plugin_targets() IS
     'Forgets the targets of subscriptions that no install has any more, so that observations need not resolve them.';
 
-CREATE FUNCTION @extschema@.detect_plugin_drift(at timestamptz DEFAULT clock_timestamp()) RETURNS bigint
+CREATE FUNCTION @extschema@.detect_plugin_drift(at timestamptz DEFAULT pg_catalog.clock_timestamp()) RETURNS bigint
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -1277,7 +1285,7 @@ BEGIN
         WHERE u.upstream = subscription.upstream FOR NO KEY UPDATE;
         IF subscription.eligible_at <= at THEN
             report := @extschema@.retarget_plugin_upstream(
-                subscription.upstream, at, ROW(NULL, NULL, 0, 0, 0, 0, 0, 0)::@extschema@.plugin_observation);
+                subscription.upstream, at, @extschema@.plugin_observation(NULL));
             changes := changes + report.queued + report.superseded + report.cancelled;
         END IF;
         derived := @extschema@.derive_plugin_updates(subscription.upstream, subscription.tracked_ref, NULL, NULL, at);

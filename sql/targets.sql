@@ -102,7 +102,7 @@ BEGIN
     WHERE r.upstream = choose_plugin_tag.upstream AND r.gone_at IS NULL
       AND r.ref >= 'refs/tags/' AND r.ref < 'refs/tags0';
     ref := 'refs/tags/' || @extschema@.resolve_tag(tracked, tags, installed);
-    SELECT r.sha INTO sha FROM @extschema@.plugin_upstream_refs AS r
+    SELECT r.sha::text INTO sha FROM @extschema@.plugin_upstream_refs AS r
     WHERE r.upstream = choose_plugin_tag.upstream AND r.ref = choose_plugin_tag.ref AND r.gone_at IS NULL;
 END
 $$;
@@ -136,31 +136,31 @@ DECLARE
         SELECT FROM @extschema@.plugin_upstreams AS u
         WHERE u.upstream = resolve_plugin_target.upstream AND u.last_checked_at IS NOT NULL);
     found bigint;
-    t @extschema@.plugin_targets;
+    ref text;
+    sha text;
+    state text;
+    eligible_at timestamptz;
 BEGIN
-    t.upstream := upstream;
-    t.tracked_ref := tracked;
-    t.resolved_at := at;
     IF kind = 'sha' THEN
-        t.state := 'unresolvable';
+        state := 'unresolvable';
         IF @extschema@.is_valid_commit_sha(name) THEN
-            t.state := 'resolved';
-            t.sha := name;
+            state := 'resolved';
+            sha := name;
         END IF;
     ELSIF NOT is_observed THEN
-        t.state := 'unobserved';
+        state := 'unobserved';
     ELSIF kind = 'tag' THEN
-        SELECT f.ref, f.sha INTO t.ref, t.sha
+        SELECT f.ref, f.sha INTO ref, sha
         FROM @extschema@.find_plugin_ref(upstream, 'refs/tags/' || name) AS f;
-        t.state := CASE
+        state := CASE
             WHEN NOT @extschema@.is_valid_git_ref('refs/tags/' || name) THEN 'unresolvable'
-            WHEN t.sha IS NULL THEN 'ref_missing'
-            WHEN @extschema@.is_moved_plugin_tag(upstream, t.ref, t.sha) THEN 'tag_moved'
+            WHEN sha IS NULL THEN 'ref_missing'
+            WHEN @extschema@.is_moved_plugin_tag(upstream, ref, sha) THEN 'tag_moved'
             ELSE 'resolved' END;
     ELSIF kind = 'ref' THEN
-        SELECT f.ref, f.sha, f.found INTO t.ref, t.sha, found
+        SELECT f.ref, f.sha, f.found INTO ref, sha, found
         FROM @extschema@.find_plugin_ref(upstream, name) AS f;
-        t.state := CASE
+        state := CASE
             WHEN NOT @extschema@.is_valid_git_ref(
                 CASE WHEN starts_with(name, 'refs/') THEN name ELSE 'refs/heads/' || name END)
                 THEN 'unresolvable'
@@ -168,19 +168,19 @@ BEGIN
             WHEN found > 1 THEN 'ambiguous_ref'
             ELSE 'resolved' END;
     ELSE
-        SELECT c.ref, c.sha, c.eligible_at INTO t.ref, t.sha, t.eligible_at
+        SELECT c.ref, c.sha, c.eligible_at INTO ref, sha, eligible_at
         FROM @extschema@.choose_plugin_tag(upstream, tracked, NULL, at) AS c;
-        t.state := CASE
-            WHEN t.sha IS NULL AND @extschema@.tracked_ref_stream(tracked) IS NULL THEN 'unresolvable'
-            WHEN t.sha IS NULL THEN 'no_candidate'
-            WHEN @extschema@.is_moved_plugin_tag(upstream, t.ref, t.sha) THEN 'tag_moved'
+        state := CASE
+            WHEN sha IS NULL AND @extschema@.tracked_ref_stream(tracked) IS NULL THEN 'unresolvable'
+            WHEN sha IS NULL THEN 'no_candidate'
+            WHEN @extschema@.is_moved_plugin_tag(upstream, ref, sha) THEN 'tag_moved'
             ELSE 'resolved' END;
     END IF;
-    IF t.state NOT IN ('resolved', 'tag_moved') THEN
-        t.ref := NULL;
-        t.sha := NULL;
+    IF state NOT IN ('resolved', 'tag_moved') THEN
+        ref := NULL;
+        sha := NULL;
     END IF;
-    RETURN t;
+    RETURN ROW(upstream, tracked, ref, sha::@extschema@.commit_sha, state, at, eligible_at)::@extschema@.plugin_targets;
 END
 $$;
 COMMENT ON FUNCTION @extschema@.resolve_plugin_target(text, @extschema@.tracked_ref, timestamptz) IS
@@ -205,7 +205,7 @@ BEGIN
     ELSIF installed = target.sha THEN
         state := 'in_sync';
     ELSIF target.state IS DISTINCT FROM 'resolved'
-        AND NOT (target.state = 'tag_moved' AND kind IN ('latest', 'range')) THEN
+        AND NOT COALESCE(target.state = 'tag_moved' AND kind IN ('latest', 'range'), false) THEN
         state := COALESCE(target.state, 'unobserved');
     ELSIF kind IN ('sha', 'tag', 'ref') THEN
         state := CASE kind WHEN 'sha' THEN 'pin_mismatch' WHEN 'tag' THEN 'retarget' ELSE 'branch_advanced' END;

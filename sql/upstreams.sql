@@ -95,7 +95,7 @@ CREATE FUNCTION @extschema@.claim_plugin_upstreams(
     worker text,
     max_upstreams integer DEFAULT 1,
     lease interval DEFAULT '5 minutes',
-    at timestamptz DEFAULT clock_timestamp()
+    at timestamptz DEFAULT pg_catalog.clock_timestamp()
 ) RETURNS TABLE (upstream text, fetch_url text, claim_token uuid, leased_until timestamptz, last_checked_at timestamptz)
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
@@ -142,7 +142,7 @@ CREATE FUNCTION @extschema@.report_plugin_upstream_error(
     upstream text,
     claim_token uuid,
     error text,
-    at timestamptz DEFAULT clock_timestamp()
+    at timestamptz DEFAULT pg_catalog.clock_timestamp()
 ) RETURNS text
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
