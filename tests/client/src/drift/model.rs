@@ -115,7 +115,7 @@ impl<'a> Repository<'a> {
         }
         match Stream::parse(value) {
             None => self.tag(value),
-            Some(Err(())) => Err("no_candidate"),
+            Some(Err(())) => Err("unresolvable"),
             Some(Ok(stream)) => self.newest(&stream, installed),
         }
     }
@@ -161,9 +161,9 @@ impl<'a> Repository<'a> {
         let current = self.current(&format!("refs/tags/{newest}")).expect("a tag");
         let standing = installed.map(|installed| stream.compare(newest, installed));
         let state = match standing {
-            _ if self.has_moved(current) => "tag_moved",
             Some(Ordering::Less) => "ahead",
-            Some(Ordering::Equal) => "tag_moved",
+            _ if self.has_moved(current) => "tag_moved",
+            Some(Ordering::Equal) => "retarget",
             Some(Ordering::Greater) | None => "new_version",
         };
         Ok((state, current.target()))
