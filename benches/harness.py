@@ -84,9 +84,9 @@ class Samples(dict):
     def median(self, name):
         return statistics.median(self[name])
 
-    def ratio(self, name, other):
-        """The median of the rounds' ratios: what slows a whole round down, does not count."""
-        return statistics.median(a / b for a, b in zip(self[name], self[other]))
+    def ratios(self, name, other):
+        """The quartiles of the rounds' ratios: what slows a whole round down, does not count."""
+        return statistics.quantiles((a / b for a, b in zip(self[name], self[other])), method="inclusive")
 
 
 def interleaved(runs, rounds=ROUNDS):

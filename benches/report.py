@@ -6,17 +6,19 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness import QUICK
+
 SETTINGS = ("synchronous_commit", "fsync", "full_page_writes", "shared_buffers", "jit",
             "max_parallel_workers_per_gather", "autovacuum", "max_wal_size")
 
-HEAD = """| what | peer | ours | peer's | ratio | target | met |
-|---|---|--:|--:|--:|--:|---|"""
+HEAD = """| what | peer | ours | peer's | ratio | middle half | target | met |
+|---|---|--:|--:|--:|--:|--:|---|"""
 
 
 @dataclass
 class Comparison:
     """Two medians and a ratio. `target` is a limit for it such as `≤ 1.2`; without one the row only
-    informs."""
+    informs. `middle` is where half of the rounds' ratios lie."""
 
     what: str
     peer: str
@@ -25,25 +27,29 @@ class Comparison:
     unit: str
     ratio: float
     target: str = ""
+    middle: tuple = ()
 
     @classmethod
     def of(cls, what, peer, unit, samples, ours, theirs, target="", inverse=False):
         """Ours through the peer's, or the inverse."""
-        ratio = samples.ratio(theirs, ours) if inverse else samples.ratio(ours, theirs)
-        return cls(what, peer, samples.median(ours), samples.median(theirs), unit, ratio, target)
+        low, ratio, high = samples.ratios(theirs, ours) if inverse else samples.ratios(ours, theirs)
+        return cls(what, peer, samples.median(ours), samples.median(theirs), unit, ratio, target, (low, high))
 
     def met(self):
-        if not self.target:
+        """Where the limit lies among the rounds' ratios, another run may well answer otherwise."""
+        if not self.target or QUICK:
             return ""
-        sign, limit = self.target.split()
-        good = {"≤": self.ratio <= float(limit), "<": self.ratio < float(limit),
-                "≥": self.ratio >= float(limit)}[sign]
-        return "yes" if good else f"**no**, by {abs(self.ratio / float(limit) - 1):.1%}"
+        sign, limit = self.target.split()[0], float(self.target.split()[1])
+        good = {"≤": self.ratio <= limit, "<": self.ratio < limit, "≥": self.ratio >= limit}[sign]
+        answer = "yes" if good else f"**no**, by {abs(self.ratio / limit - 1):.1%}"
+        unsure = self.middle and self.middle[0] < limit < self.middle[1]
+        return answer + (", but within the noise" if unsure else "")
 
     def line(self):
         ours, theirs = (f"{value:,.{1 if value < 100 else 0}f} {self.unit}" for value in (self.ours, self.theirs))
+        middle = " to ".join(f"{ratio:.2f}" for ratio in self.middle)
         target = f"{self.target}×" if self.target else ""
-        return f"| {self.what} | {self.peer} | {ours} | {theirs} | {self.ratio:.2f}× | {target} | {self.met()} |"
+        return f"| {self.what} | {self.peer} | {ours} | {theirs} | {self.ratio:.2f}× | {middle} | {target} | {self.met()} |"
 
 
 def table(comparisons):

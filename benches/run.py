@@ -8,13 +8,14 @@ some of the benchmarks by name.
 import sys
 
 import batch
+import drift
 import harness
 import predicate
 import record
 import report
 import tags
 
-BENCHMARKS = {"predicate": predicate, "record": record, "batch": batch, "tags": tags}
+BENCHMARKS = {"predicate": predicate, "record": record, "batch": batch, "tags": tags, "drift": drift}
 
 
 def main(names):

@@ -151,8 +151,8 @@ AS $$
 DECLARE
     subscription record;
     derived record;
-    changes bigint := 0;
-    queued bigint := 0;
+    changes bigint := 0::bigint;
+    queued bigint := 0::bigint;
     report @extschema@.plugin_observation;
 BEGIN
     FOR subscription IN

@@ -23,8 +23,8 @@ $$;
 COMMENT ON FUNCTION @extschema@.plugin_observation(text) IS 'An observation that did nothing yet.';
 
 CREATE FUNCTION @extschema@.retarget_plugin_upstream(
-    upstream text, at timestamptz, INOUT report @extschema@.plugin_observation
-)
+    upstream text, at timestamptz, before @extschema@.plugin_observation
+) RETURNS @extschema@.plugin_observation
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -32,6 +32,7 @@ DECLARE
     old @extschema@.plugin_targets;
     new @extschema@.plugin_targets;
     derived record;
+    report record := before;
     -- Where a stream is followed, the tags below its highest matter as well: they say which version
     -- is installed.
     tags_changed constant boolean := EXISTS (
@@ -48,12 +49,10 @@ BEGIN
         CONTINUE WHEN (new.state, new.ref, new.sha, new.eligible_at)
                       IS NOT DISTINCT FROM (old.state, old.ref, old.sha, old.eligible_at)
                   AND (NOT tags_changed OR @extschema@.tracked_ref_stream(new.tracked_ref) IS NULL);
-        IF (new.state, new.sha) IS NOT DISTINCT FROM (old.state, old.sha) THEN
-            new.resolved_at := old.resolved_at;
-        END IF;
         UPDATE @extschema@.plugin_targets AS t
-        SET state = new.state, ref = new.ref, sha = new.sha, resolved_at = new.resolved_at,
-            eligible_at = new.eligible_at
+        SET state = new.state, ref = new.ref, sha = new.sha, eligible_at = new.eligible_at,
+            resolved_at = CASE WHEN (new.state, new.sha) IS DISTINCT FROM (old.state, old.sha)
+                               THEN new.resolved_at ELSE old.resolved_at END
         WHERE t.upstream = new.upstream AND t.tracked_ref = new.tracked_ref;
         IF (new.state, new.ref, new.sha) IS DISTINCT FROM (old.state, old.ref, old.sha) THEN
             report.targets_changed := report.targets_changed + 1;
@@ -64,6 +63,7 @@ BEGIN
         report.cancelled := report.cancelled + derived.cancelled;
     END LOOP;
     PERFORM @extschema@.notify_plugin_updates(report.queued);
+    RETURN report;
 END
 $$;
 COMMENT ON FUNCTION @extschema@.retarget_plugin_upstream(text, timestamptz, @extschema@.plugin_observation) IS
@@ -150,7 +150,7 @@ CREATE FUNCTION @extschema@.observe_plugin_upstream(
 AS $$
 DECLARE
     u @extschema@.plugin_upstreams;
-    report @extschema@.plugin_observation := @extschema@.plugin_observation(NULL);
+    report record := @extschema@.plugin_observation(NULL);
     fingerprint bytea;
     names text[];
     shas text[];
@@ -224,7 +224,7 @@ CREATE FUNCTION @extschema@.observe_plugin_ref(
 AS $$
 DECLARE
     u @extschema@.plugin_upstreams;
-    report @extschema@.plugin_observation := @extschema@.plugin_observation('unchanged');
+    report record := @extschema@.plugin_observation('unchanged');
     -- All zeros is how git says that a ref is no more.
     target constant text := CASE WHEN sha ~ '^(0{40}|0{64})$' THEN NULL ELSE NULLIF(sha, '') END;
 BEGIN
@@ -326,8 +326,8 @@ AS $$
 DECLARE
     hook record;
     tracked text;
-    one @extschema@.plugin_observation;
-    report @extschema@.plugin_observation := @extschema@.plugin_observation('untracked');
+    one record;
+    report record := @extschema@.plugin_observation('untracked');
 BEGIN
     IF provider IS NULL OR payload IS NULL OR observed_at IS NULL THEN
         RAISE EXCEPTION 'observe_plugin_webhook: missing required field "%"',
