@@ -118,6 +118,6 @@ def recording(session):
         rates = interleaved({
             "ours": partial(rate, "pgbench/record_tracked.sql"),
             "INSERT": partial(rate, "pgbench/insert_tracked.sql"),
-        }, PGBENCH_ROUNDS // 2)
+        }, max(2, PGBENCH_ROUNDS // 2))
         yield Comparison.of(f"`record_workspace_plugin_install`, tracked and up to date, 2 clients, synchronous_commit={commit}",
                             "bare `INSERT … ON CONFLICT`", "/s", rates, "ours", "INSERT", target)
