@@ -320,17 +320,20 @@ CREATE FUNCTION @extschema@.plugin_drift_counts()
     SET search_path = pg_catalog, pg_temp
 AS $$
     -- Only what differs from its target is looked at.
-    WITH differing AS (
-        SELECT s.upstream, s.tracked_ref, p.installed_sha, p.installs
+    WITH subscription AS MATERIALIZED (
+        SELECT s.upstream, s.tracked_ref, t.sha
         FROM @extschema@.plugin_subscriptions() AS s
         LEFT JOIN @extschema@.plugin_targets AS t ON t.upstream = s.upstream AND t.tracked_ref = s.tracked_ref
+        WHERE t.sha IS NULL OR (s.lowest_sha, s.highest_sha) IS DISTINCT FROM (t.sha::text, t.sha::text)
+    ), differing AS (
+        SELECT s.upstream, s.tracked_ref, p.installed_sha, p.installs
+        FROM subscription AS s
         CROSS JOIN LATERAL (
             SELECT p.installed_sha, count(*) AS installs
             FROM @extschema@.workspace_plugins AS p
             WHERE p.tracked_ref <> 'none' AND p.upstream = s.upstream AND p.tracked_ref = s.tracked_ref
             GROUP BY p.installed_sha) AS p
-        WHERE t.sha IS NULL OR ((s.lowest_sha, s.highest_sha) IS DISTINCT FROM (t.sha::text, t.sha::text)
-          AND p.installed_sha IS DISTINCT FROM t.sha)
+        WHERE s.sha IS NULL OR p.installed_sha IS DISTINCT FROM s.sha
         UNION ALL
         SELECT NULL, p.tracked_ref, NULL, count(*)
         FROM @extschema@.workspace_plugins AS p

@@ -644,7 +644,8 @@ BEGIN
     -- An observation of the repository that it came from may be under way.
     PERFORM FROM @extschema@.plugin_upstreams AS u WHERE u.upstream = OLD.upstream FOR SHARE;
     UPDATE @extschema@.plugin_update_queue AS q
-    SET status = 'cancelled', reason = 'installed from another source', finished_at = clock_timestamp()
+    SET status = 'cancelled', finished_at = clock_timestamp(),
+        reason = CASE NEW.tracked_ref WHEN 'none' THEN 'no longer tracked' ELSE 'installed from another source' END
     WHERE q.workspace_id = OLD.workspace_id AND q.plugin_name = OLD.plugin_name AND q.status = 'pending'
       AND q.upstream = OLD.upstream;
     RETURN NULL;
@@ -653,7 +654,9 @@ $$;
 COMMENT ON FUNCTION @extschema@.cancel_resourced_plugin_updates() IS
     'Trigger: what is installed from another repository has no update waiting from the one before.';
 CREATE TRIGGER workspace_plugins_resourced AFTER UPDATE ON @extschema@.workspace_plugins
-    FOR EACH ROW WHEN (OLD.upstream OPERATOR(pg_catalog.<>) NEW.upstream)
+    FOR EACH ROW WHEN (OLD.upstream IS NOT NULL AND OLD.tracked_ref OPERATOR(pg_catalog.<>) 'none'
+        AND (NEW.upstream IS NULL OR NEW.upstream OPERATOR(pg_catalog.<>) OLD.upstream
+             OR NEW.tracked_ref OPERATOR(pg_catalog.=) 'none'))
     EXECUTE FUNCTION @extschema@.cancel_resourced_plugin_updates();
 
 CREATE FUNCTION @extschema@.rename_plugin_updates() RETURNS trigger
@@ -1424,17 +1427,20 @@ CREATE FUNCTION @extschema@.plugin_drift_counts()
     SET search_path = pg_catalog, pg_temp
 AS $$
     -- Only what differs from its target is looked at.
-    WITH differing AS (
-        SELECT s.upstream, s.tracked_ref, p.installed_sha, p.installs
+    WITH subscription AS MATERIALIZED (
+        SELECT s.upstream, s.tracked_ref, t.sha
         FROM @extschema@.plugin_subscriptions() AS s
         LEFT JOIN @extschema@.plugin_targets AS t ON t.upstream = s.upstream AND t.tracked_ref = s.tracked_ref
+        WHERE t.sha IS NULL OR (s.lowest_sha, s.highest_sha) IS DISTINCT FROM (t.sha::text, t.sha::text)
+    ), differing AS (
+        SELECT s.upstream, s.tracked_ref, p.installed_sha, p.installs
+        FROM subscription AS s
         CROSS JOIN LATERAL (
             SELECT p.installed_sha, count(*) AS installs
             FROM @extschema@.workspace_plugins AS p
             WHERE p.tracked_ref <> 'none' AND p.upstream = s.upstream AND p.tracked_ref = s.tracked_ref
             GROUP BY p.installed_sha) AS p
-        WHERE t.sha IS NULL OR ((s.lowest_sha, s.highest_sha) IS DISTINCT FROM (t.sha::text, t.sha::text)
-          AND p.installed_sha IS DISTINCT FROM t.sha)
+        WHERE s.sha IS NULL OR p.installed_sha IS DISTINCT FROM s.sha
         UNION ALL
         SELECT NULL, p.tracked_ref, NULL, count(*)
         FROM @extschema@.workspace_plugins AS p

@@ -227,7 +227,8 @@ BEGIN
     -- An observation of the repository that it came from may be under way.
     PERFORM FROM @extschema@.plugin_upstreams AS u WHERE u.upstream = OLD.upstream FOR SHARE;
     UPDATE @extschema@.plugin_update_queue AS q
-    SET status = 'cancelled', reason = 'installed from another source', finished_at = clock_timestamp()
+    SET status = 'cancelled', finished_at = clock_timestamp(),
+        reason = CASE NEW.tracked_ref WHEN 'none' THEN 'no longer tracked' ELSE 'installed from another source' END
     WHERE q.workspace_id = OLD.workspace_id AND q.plugin_name = OLD.plugin_name AND q.status = 'pending'
       AND q.upstream = OLD.upstream;
     RETURN NULL;
@@ -236,7 +237,9 @@ $$;
 COMMENT ON FUNCTION @extschema@.cancel_resourced_plugin_updates() IS
     'Trigger: what is installed from another repository has no update waiting from the one before.';
 CREATE TRIGGER workspace_plugins_resourced AFTER UPDATE ON @extschema@.workspace_plugins
-    FOR EACH ROW WHEN (OLD.upstream OPERATOR(pg_catalog.<>) NEW.upstream)
+    FOR EACH ROW WHEN (OLD.upstream IS NOT NULL AND OLD.tracked_ref OPERATOR(pg_catalog.<>) 'none'
+        AND (NEW.upstream IS NULL OR NEW.upstream OPERATOR(pg_catalog.<>) OLD.upstream
+             OR NEW.tracked_ref OPERATOR(pg_catalog.=) 'none'))
     EXECUTE FUNCTION @extschema@.cancel_resourced_plugin_updates();
 
 CREATE FUNCTION @extschema@.rename_plugin_updates() RETURNS trigger

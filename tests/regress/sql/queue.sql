@@ -101,7 +101,7 @@ UPDATE workspace_plugins SET tracked_ref = 'tag:latest' WHERE plugin_name = 'c';
 UPDATE workspace_plugins SET tracked_ref = 'none' WHERE plugin_name = 'd';
 UPDATE workspace_plugins SET source_raw = 'github://o/r2' WHERE plugin_name = 'e';
 DELETE FROM workspace_plugins WHERE plugin_name = 'f';
-SELECT detect_plugin_drift(t(3));
+SELECT detect_plugin_drift(t(3)) > 0;
 SELECT * FROM queue();
 SELECT upstream, fetch_url, minute(next_check_at) FROM plugin_upstreams WHERE upstream <> 'github.com/o/r' ORDER BY 1;
 SELECT detect_plugin_drift(t(4)), detect_plugin_drift();
