@@ -30,7 +30,10 @@ fn is_valid_git_ref(name: &str) -> bool {
 }
 
 /// What a webhook says, a row for each URL of the repository.
-#[allow(clippy::type_complexity, reason = "pgrx reads the columns off the signature")]
+#[allow(
+    clippy::type_complexity,
+    reason = "pgrx reads the columns off the signature"
+)]
 #[pg_extern(sql = false)]
 fn decode_plugin_webhook(
     provider: &str,
