@@ -1,38 +1,15 @@
 //! Many connections that record the same plugins at the same time.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Barrier;
-use std::thread;
 use std::time::SystemTime;
 
 use client_tests::{
-    Cluster, DATABASE, Install, RECORD, assert_same, batch, outcome, record, register, registered,
-    stored, try_batch, try_record,
+    Cluster, DATABASE, Install, RECORD, assert_same, batch, on_connections, outcome, record,
+    register, registered, stored, try_batch, try_record,
 };
 use postgres::Client;
 use rand::seq::SliceRandom;
 use uuid::Uuid;
-
-/// Runs `work` on connections of their own, which begin together, and gives what each found.
-fn on_connections<R: Send>(
-    cluster: &Cluster,
-    connections: usize,
-    work: impl Fn(usize, &mut Client) -> R + Sync,
-) -> Vec<R> {
-    let connected = Barrier::new(connections);
-    let run = |worker| {
-        let mut client = cluster.connect(DATABASE);
-        connected.wait();
-        work(worker, &mut client)
-    };
-    let run = &run;
-    thread::scope(|scope| {
-        let workers: Vec<_> = (0..connections)
-            .map(|worker| scope.spawn(move || run(worker)))
-            .collect();
-        workers.into_iter().map(|w| w.join().unwrap()).collect()
-    })
-}
 
 fn install(workspace: Uuid, plugin: &str, source: impl Into<String>) -> Install {
     Install {
@@ -52,7 +29,7 @@ fn one_key_and_many_from_64_connections() {
     let workspace = registered(&mut client);
     let own = |worker, round| install(workspace, &format!("{worker}/{round}"), "own");
 
-    let first_installs = on_connections(&cluster, CONNECTIONS, |worker, client| {
+    let first_installs = on_connections(&cluster, DATABASE, CONNECTIONS, |worker, client| {
         (0..ROUNDS)
             .map(|round| {
                 record(client, &own(worker, round));
@@ -92,7 +69,7 @@ fn batches_in_random_orders_do_not_deadlock() {
         .map(|n| (workspaces[n % 5], format!("p{n}")))
         .collect();
 
-    on_connections(&cluster, 16, |worker, client| {
+    on_connections(&cluster, DATABASE, 16, |worker, client| {
         for round in 0..12 {
             let source = format!("{worker}/{round}");
             let mut installs: Vec<_> = keys
@@ -120,7 +97,7 @@ fn batches_and_records_while_workspaces_come_and_go() {
     let mut client = cluster.connect(DATABASE);
     let workspaces: Vec<_> = (0..4).map(|_| registered(&mut client)).collect();
 
-    let outcomes = on_connections(&cluster, 10, |worker, client| {
+    let outcomes = on_connections(&cluster, DATABASE, 10, |worker, client| {
         let mut outcomes = BTreeSet::new();
         for round in 0..60 {
             let mut installs: Vec<_> = (0..40)
