@@ -67,7 +67,7 @@ BEGIN
             SELECT FROM @extschema@.workspace_plugins AS p
             JOIN @extschema@.plugin_targets AS t ON t.upstream = p.upstream AND t.tracked_ref = p.tracked_ref
             WHERE p.workspace_id = n.workspace_id AND p.plugin_name = n.plugin_name
-              AND t.state = 'resolved' AND p.installed_sha <> t.sha);
+              AND p.installed_sha <> t.sha);
     IF unsettled_workspaces IS NOT NULL THEN
         derived := @extschema@.derive_plugin_updates(NULL, NULL, unsettled_workspaces, unsettled_plugins, at);
         PERFORM @extschema@.notify_plugin_updates(derived.queued);
@@ -154,17 +154,18 @@ DECLARE
     changes bigint := 0::bigint;
     queued bigint := 0::bigint;
     report @extschema@.plugin_observation;
+    default_age constant interval := @extschema@.plugin_min_release_age(NULL);
 BEGIN
     FOR subscription IN
         SELECT s.upstream, s.tracked_ref,
                t.upstream IS NULL OR (u.next_check_at = 'infinity' AND t.tracked_ref NOT LIKE 'sha:%') AS is_new,
-               t.eligible_at
+               t.eligible_at <= at OR t.min_release_age <> COALESCE(u.min_release_age, default_age) AS is_due
         FROM @extschema@.plugin_subscriptions() AS s
         LEFT JOIN @extschema@.plugin_targets AS t ON t.upstream = s.upstream AND t.tracked_ref = s.tracked_ref
         LEFT JOIN @extschema@.plugin_upstreams AS u ON u.upstream = s.upstream
         WHERE t.upstream IS NULL OR (u.next_check_at = 'infinity' AND t.tracked_ref NOT LIKE 'sha:%')
-           OR t.eligible_at <= at
-           OR (t.state = 'resolved' AND (s.lowest_sha, s.highest_sha) IS DISTINCT FROM (t.sha::text, t.sha::text))
+           OR t.eligible_at <= at OR t.min_release_age <> COALESCE(u.min_release_age, default_age)
+           OR (t.sha IS NOT NULL AND (s.lowest_sha, s.highest_sha) IS DISTINCT FROM (t.sha::text, t.sha::text))
         UNION
         SELECT q.upstream, q.tracked_ref, false, NULL
         FROM @extschema@.plugin_update_queue AS q WHERE q.status = 'pending'
@@ -179,7 +180,7 @@ BEGIN
         END IF;
         PERFORM FROM @extschema@.plugin_upstreams AS u
         WHERE u.upstream = subscription.upstream FOR NO KEY UPDATE;
-        IF subscription.eligible_at <= at THEN
+        IF subscription.is_due THEN
             report := @extschema@.retarget_plugin_upstream(
                 subscription.upstream, at, @extschema@.plugin_observation(NULL));
             changes := changes + report.queued + report.superseded + report.cancelled;

@@ -46,11 +46,12 @@ BEGIN
         WHERE t.upstream = retarget_plugin_upstream.upstream ORDER BY t.tracked_ref
     LOOP
         new := @extschema@.resolve_plugin_target(old.upstream, old.tracked_ref, at);
-        CONTINUE WHEN (new.state, new.ref, new.sha, new.eligible_at)
-                      IS NOT DISTINCT FROM (old.state, old.ref, old.sha, old.eligible_at)
+        CONTINUE WHEN (new.state, new.ref, new.sha, new.eligible_at, new.min_release_age)
+                      IS NOT DISTINCT FROM (old.state, old.ref, old.sha, old.eligible_at, old.min_release_age)
                   AND (NOT tags_changed OR @extschema@.tracked_ref_stream(new.tracked_ref) IS NULL);
         UPDATE @extschema@.plugin_targets AS t
         SET state = new.state, ref = new.ref, sha = new.sha, eligible_at = new.eligible_at,
+            min_release_age = new.min_release_age,
             resolved_at = CASE WHEN (new.state, new.sha) IS DISTINCT FROM (old.state, old.sha)
                                THEN new.resolved_at ELSE old.resolved_at END
         WHERE t.upstream = new.upstream AND t.tracked_ref = new.tracked_ref;
@@ -159,6 +160,9 @@ BEGIN
         RAISE EXCEPTION 'observe_plugin_upstream: missing required field "%"',
                         CASE WHEN upstream IS NULL THEN 'upstream' WHEN refs IS NULL THEN 'refs' ELSE 'observed_at' END
             USING ERRCODE = 'invalid_parameter_value';
+    ELSIF NOT isfinite(observed_at) THEN
+        RAISE EXCEPTION 'observe_plugin_upstream: observed_at has to be finite'
+            USING ERRCODE = 'invalid_parameter_value';
     END IF;
     SELECT * INTO u FROM @extschema@.plugin_upstreams AS p
     WHERE p.upstream = observe_plugin_upstream.upstream FOR NO KEY UPDATE;
@@ -206,7 +210,9 @@ BEGIN
         WHERE p.upstream = u.upstream;
         IF u.last_checked_at IS NULL OR report.outcome = 'changed' OR EXISTS (
             SELECT FROM @extschema@.plugin_targets AS t
-            WHERE t.upstream = u.upstream AND t.eligible_at <= observed_at) THEN
+            WHERE t.upstream = u.upstream
+              AND (t.eligible_at <= observed_at
+                   OR t.min_release_age <> (SELECT @extschema@.plugin_min_release_age(u.upstream)))) THEN
             report := @extschema@.retarget_plugin_upstream(u.upstream, observed_at, report);
         END IF;
     END IF;
@@ -231,6 +237,9 @@ BEGIN
     IF COALESCE(upstream, '') = '' OR observed_at IS NULL THEN
         RAISE EXCEPTION 'observe_plugin_ref: missing required field "%"',
                         CASE WHEN observed_at IS NULL THEN 'observed_at' ELSE 'upstream' END
+            USING ERRCODE = 'invalid_parameter_value';
+    ELSIF NOT isfinite(observed_at) THEN
+        RAISE EXCEPTION 'observe_plugin_ref: observed_at has to be finite'
             USING ERRCODE = 'invalid_parameter_value';
     ELSIF NOT COALESCE(@extschema@.is_valid_git_ref(ref), false) THEN
         RAISE EXCEPTION 'observe_plugin_ref: not a full ref of git: %', COALESCE(quote_literal(left(ref, 128)), 'NULL')

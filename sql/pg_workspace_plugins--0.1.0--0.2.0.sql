@@ -1,5 +1,20 @@
 -- From 0.1.0 to 0.2.0: observation, drift and the queue of updates.
 
+-- Limits of length belong to domains: the table's own were planned by every statement.
+CREATE DOMAIN @extschema@.plugin_name AS text COLLATE pg_catalog."C"
+    CONSTRAINT plugin_name_fits
+        CHECK (pg_catalog.octet_length(VALUE) OPERATOR(pg_catalog.>=) 1
+           AND pg_catalog.octet_length(VALUE) OPERATOR(pg_catalog.<=) 255);
+COMMENT ON DOMAIN @extschema@.plugin_name IS 'A plugin''s name, 1 to 255 bytes.';
+ALTER DOMAIN @extschema@.plugin_source ADD
+    CONSTRAINT plugin_source_fits
+        CHECK (pg_catalog.octet_length(VALUE) OPERATOR(pg_catalog.>=) 1
+           AND pg_catalog.octet_length(VALUE) OPERATOR(pg_catalog.<=) 2048);
+ALTER TABLE @extschema@.workspace_plugins
+    DROP CONSTRAINT workspace_plugins_plugin_name_check,
+    DROP CONSTRAINT workspace_plugins_source_raw_check,
+    ALTER COLUMN plugin_name TYPE @extschema@.plugin_name;
+
 -- The repositories that something tracks, and every ref that was ever seen in them.
 
 CREATE TABLE @extschema@.plugin_upstreams (
@@ -103,22 +118,27 @@ CREATE FUNCTION @extschema@.claim_plugin_upstreams(
     SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
+DECLARE
+    idle text[];
 BEGIN
     IF COALESCE(worker, '') = '' OR COALESCE(max_upstreams, 0) < 1 OR lease IS NULL OR lease <= interval '0' THEN
         RAISE EXCEPTION 'claim_plugin_upstreams: a worker''s name, a positive number and a positive lease are required'
             USING ERRCODE = 'invalid_parameter_value';
     END IF;
-    -- What nothing tracks any more rests, and takes up no place.
-    WITH idle AS (
+    -- What nothing tracks any more rests, and takes up no place. Looked at again once it is locked,
+    -- for somebody may have recorded an install in between.
+    idle := ARRAY(
         SELECT u.upstream FROM @extschema@.plugin_upstreams AS u
         WHERE u.next_check_at <= at AND (u.leased_until IS NULL OR u.leased_until <= at)
           AND NOT EXISTS (
               SELECT FROM @extschema@.workspace_plugins AS p
               WHERE p.upstream = u.upstream AND p.tracked_ref <> 'none' AND p.tracked_ref NOT LIKE 'sha:%')
-        FOR NO KEY UPDATE OF u SKIP LOCKED
-    )
+        FOR NO KEY UPDATE OF u SKIP LOCKED);
     UPDATE @extschema@.plugin_upstreams AS u SET next_check_at = 'infinity'
-    FROM idle WHERE u.upstream = idle.upstream;
+    WHERE u.upstream = ANY (idle)
+      AND NOT EXISTS (
+          SELECT FROM @extschema@.workspace_plugins AS p
+          WHERE p.upstream = u.upstream AND p.tracked_ref <> 'none' AND p.tracked_ref NOT LIKE 'sha:%');
     RETURN QUERY
     WITH due AS (
         SELECT u.upstream
@@ -176,6 +196,7 @@ CREATE TABLE @extschema@.plugin_targets (
     state text NOT NULL,
     resolved_at timestamptz NOT NULL,
     eligible_at timestamptz,
+    min_release_age interval,
     CONSTRAINT plugin_targets_pkey PRIMARY KEY (upstream, tracked_ref),
     CONSTRAINT plugin_targets_state_check CHECK (state OPERATOR(pg_catalog.=) ANY (ARRAY[
         'resolved', 'unobserved', 'unresolvable', 'ref_missing', 'ambiguous_ref', 'no_candidate',
@@ -197,6 +218,8 @@ COMMENT ON COLUMN @extschema@.plugin_targets.state IS
 COMMENT ON COLUMN @extschema@.plugin_targets.resolved_at IS 'Since when it means this.';
 COMMENT ON COLUMN @extschema@.plugin_targets.eligible_at IS
     'When the next tag that is too young now reaches its minimum age.';
+COMMENT ON COLUMN @extschema@.plugin_targets.min_release_age IS
+    'The minimum age that the tag was chosen by; NULL where none is chosen.';
 
 SELECT pg_catalog.pg_extension_config_dump('@extschema@.plugin_targets'::pg_catalog.regclass, '');
 
@@ -308,6 +331,7 @@ DECLARE
     sha text;
     state text;
     eligible_at timestamptz;
+    min_release_age interval;
 BEGIN
     IF kind = 'sha' THEN
         state := 'unresolvable';
@@ -336,6 +360,7 @@ BEGIN
             WHEN found > 1 THEN 'ambiguous_ref'
             ELSE 'resolved' END;
     ELSE
+        min_release_age := @extschema@.plugin_min_release_age(upstream);
         SELECT c.ref, c.sha, c.eligible_at INTO ref, sha, eligible_at
         FROM @extschema@.choose_plugin_tag(upstream, tracked, NULL, at) AS c;
         state := CASE
@@ -348,7 +373,7 @@ BEGIN
         ref := NULL;
         sha := NULL;
     END IF;
-    RETURN ROW(upstream, tracked, ref, sha::@extschema@.commit_sha, state, at, eligible_at)::@extschema@.plugin_targets;
+    RETURN ROW(upstream, tracked, ref, sha::@extschema@.commit_sha, state, at, eligible_at, min_release_age)::@extschema@.plugin_targets;
 END
 $$;
 COMMENT ON FUNCTION @extschema@.resolve_plugin_target(text, @extschema@.tracked_ref, timestamptz) IS
@@ -392,8 +417,9 @@ BEGIN
             WHEN installed = sha THEN 'in_sync'
             WHEN standing = 'below' THEN 'ahead'
             WHEN @extschema@.is_moved_plugin_tag(target.upstream, ref, sha) THEN 'tag_moved'
-            -- Another commit under the same version, by now accepted.
-            WHEN standing = 'equal' THEN 'retarget'
+            -- Another commit under the same tag, by now accepted. Another tag of equal precedence is
+            -- the higher by its build metadata or its name.
+            WHEN standing = 'equal' AND installed_tag = substr(ref, 11) THEN 'retarget'
             ELSE 'new_version' END;
     END IF;
 END
@@ -520,7 +546,7 @@ BEGIN
     ), subscribed AS (
         SELECT t.* FROM @extschema@.plugin_targets AS t
         WHERE t.upstream = derive_plugin_updates.upstream AND t.tracked_ref = tracked
-    ), differing AS (
+    ), differing AS NOT MATERIALIZED (
         -- Two ranges of the index: what is on the target already is never looked at.
         SELECT p.workspace_id, p.plugin_name, p.upstream, p.tracked_ref, p.installed_sha
         FROM subscribed AS t
@@ -540,68 +566,76 @@ BEGIN
           ON p.workspace_id = n.workspace_id AND p.plugin_name = n.plugin_name
         WHERE p.tracked_ref <> 'none' AND p.installed_sha IS NOT NULL
     ), judged AS MATERIALIZED (
+        -- Each commit once, however many have it.
         SELECT d.upstream, d.tracked_ref, d.installed_sha, j.state, j.ref, j.sha
         FROM (SELECT DISTINCT d.upstream, d.tracked_ref, d.installed_sha FROM differing AS d) AS d
         JOIN @extschema@.plugin_targets AS t ON t.upstream = d.upstream AND t.tracked_ref = d.tracked_ref
         CROSS JOIN LATERAL @extschema@.judge_plugin_install(t, d.installed_sha, at) AS j
     ), wanted AS MATERIALIZED (
+        -- Full joins here and below, for those are never nested loops, whatever the planner expects
+        -- of tables that nobody has analyzed.
         SELECT d.workspace_id, d.plugin_name, d.upstream, d.tracked_ref, j.state, d.installed_sha, j.ref, j.sha
         FROM differing AS d
-        JOIN judged AS j ON j.upstream = d.upstream AND j.tracked_ref = d.tracked_ref
-                        AND j.installed_sha = d.installed_sha
-        WHERE j.state IN ('pin_mismatch', 'retarget', 'new_version', 'branch_advanced')
-          AND NOT EXISTS (
-              SELECT FROM @extschema@.plugin_update_queue AS q
-              WHERE q.workspace_id = d.workspace_id AND q.plugin_name = d.plugin_name
-                AND q.target_sha = j.sha AND q.status = 'dismissed')
-          AND NOT EXISTS (
-              SELECT FROM @extschema@.plugin_update_queue AS q
-              WHERE q.workspace_id = d.workspace_id AND q.plugin_name = d.plugin_name
-                AND q.target_sha = j.sha AND q.status = 'claimed')
+        FULL JOIN judged AS j ON j.upstream = d.upstream AND j.tracked_ref = d.tracked_ref
+                             AND j.installed_sha = d.installed_sha
+        WHERE COALESCE(j.state, '') IN ('pin_mismatch', 'retarget', 'new_version', 'branch_advanced')
+          AND (NOT EXISTS (SELECT FROM @extschema@.plugin_update_queue AS q WHERE q.status = 'dismissed')
+               OR NOT EXISTS (
+                   SELECT FROM @extschema@.plugin_update_queue AS q
+                   WHERE q.workspace_id = d.workspace_id AND q.plugin_name = d.plugin_name
+                     AND q.target_sha = j.sha AND q.status = 'dismissed'))
+          AND (NOT EXISTS (SELECT FROM @extschema@.plugin_update_queue AS q WHERE q.status = 'claimed')
+               OR NOT EXISTS (
+                   SELECT FROM @extschema@.plugin_update_queue AS q
+                   WHERE q.workspace_id = d.workspace_id AND q.plugin_name = d.plugin_name
+                     AND q.target_sha = j.sha AND q.status = 'claimed'))
     ), open AS (
-        SELECT q.id, q.workspace_id, q.plugin_name FROM @extschema@.plugin_update_queue AS q
+        SELECT q.id, q.workspace_id, q.plugin_name, q.target_sha, q.waiting_since
+        FROM @extschema@.plugin_update_queue AS q
         WHERE q.status = 'pending' AND q.upstream = derive_plugin_updates.upstream AND q.tracked_ref = tracked
         UNION
-        SELECT q.id, q.workspace_id, q.plugin_name FROM @extschema@.plugin_update_queue AS q
+        SELECT q.id, q.workspace_id, q.plugin_name, q.target_sha, q.waiting_since
+        FROM @extschema@.plugin_update_queue AS q
         JOIN named AS n ON n.workspace_id = q.workspace_id AND n.plugin_name = q.plugin_name
         WHERE q.status = 'pending'
         UNION
-        SELECT q.id, q.workspace_id, q.plugin_name FROM @extschema@.plugin_update_queue AS q
+        SELECT q.id, q.workspace_id, q.plugin_name, q.target_sha, q.waiting_since
+        FROM @extschema@.plugin_update_queue AS q
         JOIN wanted AS w ON w.workspace_id = q.workspace_id AND w.plugin_name = q.plugin_name
         WHERE q.status = 'pending'
+    ), step AS MATERIALIZED (
+        SELECT w.*, o.id AS open_id, o.workspace_id AS open_workspace_id, o.target_sha AS open_sha, o.waiting_since
+        FROM wanted AS w
+        FULL JOIN open AS o ON o.workspace_id = w.workspace_id AND o.plugin_name = w.plugin_name
     ), ended AS (
         UPDATE @extschema@.plugin_update_queue AS q
-        SET status = CASE WHEN w.sha IS NULL THEN 'cancelled' ELSE 'superseded' END,
-            reason = CASE WHEN w.sha IS NOT NULL THEN 'upstream moved to ' || w.sha
+        SET status = CASE WHEN s.sha IS NULL THEN 'cancelled' ELSE 'superseded' END,
+            reason = CASE WHEN s.sha IS NOT NULL THEN 'upstream moved to ' || s.sha
                           ELSE @extschema@.plugin_update_end_reason(q, at) END,
             finished_at = at
-        FROM open AS o
-        LEFT JOIN wanted AS w ON w.workspace_id = o.workspace_id AND w.plugin_name = o.plugin_name
-        WHERE q.id = o.id AND q.workspace_id = o.workspace_id AND q.status = 'pending'
-          AND w.sha IS DISTINCT FROM q.target_sha
-        RETURNING q.workspace_id, q.plugin_name, q.status, q.waiting_since
+        FROM step AS s
+        WHERE q.id = s.open_id AND q.workspace_id = s.open_workspace_id AND q.status = 'pending'
+          AND s.sha IS DISTINCT FROM s.open_sha
+        RETURNING q.status
     ), refreshed AS (
         UPDATE @extschema@.plugin_update_queue AS q
-        SET upstream = w.upstream, tracked_ref = w.tracked_ref, kind = w.state,
-            current_sha = w.installed_sha, target_ref = w.ref
-        FROM open AS o
-        JOIN wanted AS w ON w.workspace_id = o.workspace_id AND w.plugin_name = o.plugin_name
-        WHERE q.id = o.id AND q.workspace_id = o.workspace_id AND q.status = 'pending'
-          AND w.sha = q.target_sha
+        SET upstream = s.upstream, tracked_ref = s.tracked_ref, kind = s.state,
+            current_sha = s.installed_sha, target_ref = s.ref
+        FROM step AS s
+        WHERE q.id = s.open_id AND q.workspace_id = s.open_workspace_id AND q.status = 'pending'
+          AND s.sha = s.open_sha
           AND (q.upstream, q.tracked_ref, q.kind, q.current_sha, q.target_ref)
-              IS DISTINCT FROM (w.upstream, w.tracked_ref, w.state, w.installed_sha, w.ref)
+              IS DISTINCT FROM (s.upstream, s.tracked_ref, s.state, s.installed_sha, s.ref)
         RETURNING 1
     ), added AS (
-        -- Reading what has ended makes this wait for it: the unique index takes one row only.
+        -- Counting what has ended makes this wait for it: the unique index takes one row only.
         INSERT INTO @extschema@.plugin_update_queue
             (workspace_id, plugin_name, upstream, tracked_ref, kind, current_sha, target_ref, target_sha,
              created_at, waiting_since)
-        SELECT w.workspace_id, w.plugin_name, w.upstream, w.tracked_ref, w.state, w.installed_sha,
-               w.ref, w.sha, at, COALESCE(e.waiting_since, at)
-        FROM wanted AS w
-        LEFT JOIN ended AS e ON e.workspace_id = w.workspace_id AND e.plugin_name = w.plugin_name
-        WHERE e.workspace_id IS NOT NULL OR NOT EXISTS (
-            SELECT FROM open AS o WHERE o.workspace_id = w.workspace_id AND o.plugin_name = w.plugin_name)
+        SELECT s.workspace_id, s.plugin_name, s.upstream, s.tracked_ref, s.state, s.installed_sha,
+               s.ref, s.sha, at, COALESCE(s.waiting_since, at)
+        FROM step AS s
+        WHERE s.sha IS NOT NULL AND s.sha IS DISTINCT FROM s.open_sha AND (SELECT count(*) FROM ended) >= 0
         ON CONFLICT (workspace_id, plugin_name) WHERE status = 'pending' DO NOTHING
         RETURNING 1
     )
@@ -771,11 +805,12 @@ BEGIN
         WHERE t.upstream = retarget_plugin_upstream.upstream ORDER BY t.tracked_ref
     LOOP
         new := @extschema@.resolve_plugin_target(old.upstream, old.tracked_ref, at);
-        CONTINUE WHEN (new.state, new.ref, new.sha, new.eligible_at)
-                      IS NOT DISTINCT FROM (old.state, old.ref, old.sha, old.eligible_at)
+        CONTINUE WHEN (new.state, new.ref, new.sha, new.eligible_at, new.min_release_age)
+                      IS NOT DISTINCT FROM (old.state, old.ref, old.sha, old.eligible_at, old.min_release_age)
                   AND (NOT tags_changed OR @extschema@.tracked_ref_stream(new.tracked_ref) IS NULL);
         UPDATE @extschema@.plugin_targets AS t
         SET state = new.state, ref = new.ref, sha = new.sha, eligible_at = new.eligible_at,
+            min_release_age = new.min_release_age,
             resolved_at = CASE WHEN (new.state, new.sha) IS DISTINCT FROM (old.state, old.sha)
                                THEN new.resolved_at ELSE old.resolved_at END
         WHERE t.upstream = new.upstream AND t.tracked_ref = new.tracked_ref;
@@ -884,6 +919,9 @@ BEGIN
         RAISE EXCEPTION 'observe_plugin_upstream: missing required field "%"',
                         CASE WHEN upstream IS NULL THEN 'upstream' WHEN refs IS NULL THEN 'refs' ELSE 'observed_at' END
             USING ERRCODE = 'invalid_parameter_value';
+    ELSIF NOT isfinite(observed_at) THEN
+        RAISE EXCEPTION 'observe_plugin_upstream: observed_at has to be finite'
+            USING ERRCODE = 'invalid_parameter_value';
     END IF;
     SELECT * INTO u FROM @extschema@.plugin_upstreams AS p
     WHERE p.upstream = observe_plugin_upstream.upstream FOR NO KEY UPDATE;
@@ -931,7 +969,9 @@ BEGIN
         WHERE p.upstream = u.upstream;
         IF u.last_checked_at IS NULL OR report.outcome = 'changed' OR EXISTS (
             SELECT FROM @extschema@.plugin_targets AS t
-            WHERE t.upstream = u.upstream AND t.eligible_at <= observed_at) THEN
+            WHERE t.upstream = u.upstream
+              AND (t.eligible_at <= observed_at
+                   OR t.min_release_age <> (SELECT @extschema@.plugin_min_release_age(u.upstream)))) THEN
             report := @extschema@.retarget_plugin_upstream(u.upstream, observed_at, report);
         END IF;
     END IF;
@@ -956,6 +996,9 @@ BEGIN
     IF COALESCE(upstream, '') = '' OR observed_at IS NULL THEN
         RAISE EXCEPTION 'observe_plugin_ref: missing required field "%"',
                         CASE WHEN observed_at IS NULL THEN 'observed_at' ELSE 'upstream' END
+            USING ERRCODE = 'invalid_parameter_value';
+    ELSIF NOT isfinite(observed_at) THEN
+        RAISE EXCEPTION 'observe_plugin_ref: observed_at has to be finite'
             USING ERRCODE = 'invalid_parameter_value';
     ELSIF NOT COALESCE(@extschema@.is_valid_git_ref(ref), false) THEN
         RAISE EXCEPTION 'observe_plugin_ref: not a full ref of git: %', COALESCE(quote_literal(left(ref, 128)), 'NULL')
@@ -1174,7 +1217,7 @@ BEGIN
             SELECT FROM @extschema@.workspace_plugins AS p
             JOIN @extschema@.plugin_targets AS t ON t.upstream = p.upstream AND t.tracked_ref = p.tracked_ref
             WHERE p.workspace_id = n.workspace_id AND p.plugin_name = n.plugin_name
-              AND t.state = 'resolved' AND p.installed_sha <> t.sha);
+              AND p.installed_sha <> t.sha);
     IF unsettled_workspaces IS NOT NULL THEN
         derived := @extschema@.derive_plugin_updates(NULL, NULL, unsettled_workspaces, unsettled_plugins, at);
         PERFORM @extschema@.notify_plugin_updates(derived.queued);
@@ -1261,17 +1304,18 @@ DECLARE
     changes bigint := 0::bigint;
     queued bigint := 0::bigint;
     report @extschema@.plugin_observation;
+    default_age constant interval := @extschema@.plugin_min_release_age(NULL);
 BEGIN
     FOR subscription IN
         SELECT s.upstream, s.tracked_ref,
                t.upstream IS NULL OR (u.next_check_at = 'infinity' AND t.tracked_ref NOT LIKE 'sha:%') AS is_new,
-               t.eligible_at
+               t.eligible_at <= at OR t.min_release_age <> COALESCE(u.min_release_age, default_age) AS is_due
         FROM @extschema@.plugin_subscriptions() AS s
         LEFT JOIN @extschema@.plugin_targets AS t ON t.upstream = s.upstream AND t.tracked_ref = s.tracked_ref
         LEFT JOIN @extschema@.plugin_upstreams AS u ON u.upstream = s.upstream
         WHERE t.upstream IS NULL OR (u.next_check_at = 'infinity' AND t.tracked_ref NOT LIKE 'sha:%')
-           OR t.eligible_at <= at
-           OR (t.state = 'resolved' AND (s.lowest_sha, s.highest_sha) IS DISTINCT FROM (t.sha::text, t.sha::text))
+           OR t.eligible_at <= at OR t.min_release_age <> COALESCE(u.min_release_age, default_age)
+           OR (t.sha IS NOT NULL AND (s.lowest_sha, s.highest_sha) IS DISTINCT FROM (t.sha::text, t.sha::text))
         UNION
         SELECT q.upstream, q.tracked_ref, false, NULL
         FROM @extschema@.plugin_update_queue AS q WHERE q.status = 'pending'
@@ -1286,7 +1330,7 @@ BEGIN
         END IF;
         PERFORM FROM @extschema@.plugin_upstreams AS u
         WHERE u.upstream = subscription.upstream FOR NO KEY UPDATE;
-        IF subscription.eligible_at <= at THEN
+        IF subscription.is_due THEN
             report := @extschema@.retarget_plugin_upstream(
                 subscription.upstream, at, @extschema@.plugin_observation(NULL));
             changes := changes + report.queued + report.superseded + report.cancelled;
@@ -1574,6 +1618,42 @@ BEGIN
     END IF;
     RETURN imported;
 END
+$$;
+
+-- Locks of upstreams come before those of installs.
+
+CREATE OR REPLACE FUNCTION @extschema@.remove_workspace_plugin(workspace_id uuid, plugin_name text) RETURNS boolean
+    LANGUAGE sql VOLATILE PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    -- The lock of the upstream before that of the install, as recording and observing take them.
+    SELECT FROM @extschema@.plugin_upstreams AS u
+    WHERE u.upstream = (
+        SELECT p.upstream FROM @extschema@.workspace_plugins AS p
+        WHERE p.workspace_id = $1 AND p.plugin_name = $2 AND p.tracked_ref <> 'none')
+    FOR SHARE;
+    WITH gone AS (
+        DELETE FROM @extschema@.workspace_plugins AS p
+        WHERE p.workspace_id = $1 AND p.plugin_name = $2
+        RETURNING 1
+    )
+    SELECT EXISTS (SELECT FROM gone)
+$$;
+
+CREATE OR REPLACE FUNCTION @extschema@.unregister_plugin_workspace(workspace_id uuid) RETURNS boolean
+    LANGUAGE sql VOLATILE PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    -- The locks of the upstreams before those of the installs, as recording and observing take them.
+    SELECT FROM @extschema@.plugin_upstreams AS u
+    WHERE u.upstream IN (
+        SELECT p.upstream FROM @extschema@.workspace_plugins AS p
+        WHERE p.workspace_id = $1 AND p.tracked_ref <> 'none')
+    ORDER BY u.upstream FOR SHARE;
+    WITH gone AS (
+        DELETE FROM @extschema@.plugin_workspaces AS w WHERE w.workspace_id = $1 RETURNING 1
+    )
+    SELECT EXISTS (SELECT FROM gone)
 $$;
 
 -- Access to what is new: a role gets it when it is granted its level again.

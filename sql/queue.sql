@@ -103,7 +103,7 @@ BEGIN
     ), subscribed AS (
         SELECT t.* FROM @extschema@.plugin_targets AS t
         WHERE t.upstream = derive_plugin_updates.upstream AND t.tracked_ref = tracked
-    ), differing AS (
+    ), differing AS NOT MATERIALIZED (
         -- Two ranges of the index: what is on the target already is never looked at.
         SELECT p.workspace_id, p.plugin_name, p.upstream, p.tracked_ref, p.installed_sha
         FROM subscribed AS t
@@ -123,68 +123,76 @@ BEGIN
           ON p.workspace_id = n.workspace_id AND p.plugin_name = n.plugin_name
         WHERE p.tracked_ref <> 'none' AND p.installed_sha IS NOT NULL
     ), judged AS MATERIALIZED (
+        -- Each commit once, however many have it.
         SELECT d.upstream, d.tracked_ref, d.installed_sha, j.state, j.ref, j.sha
         FROM (SELECT DISTINCT d.upstream, d.tracked_ref, d.installed_sha FROM differing AS d) AS d
         JOIN @extschema@.plugin_targets AS t ON t.upstream = d.upstream AND t.tracked_ref = d.tracked_ref
         CROSS JOIN LATERAL @extschema@.judge_plugin_install(t, d.installed_sha, at) AS j
     ), wanted AS MATERIALIZED (
+        -- Full joins here and below, for those are never nested loops, whatever the planner expects
+        -- of tables that nobody has analyzed.
         SELECT d.workspace_id, d.plugin_name, d.upstream, d.tracked_ref, j.state, d.installed_sha, j.ref, j.sha
         FROM differing AS d
-        JOIN judged AS j ON j.upstream = d.upstream AND j.tracked_ref = d.tracked_ref
-                        AND j.installed_sha = d.installed_sha
-        WHERE j.state IN ('pin_mismatch', 'retarget', 'new_version', 'branch_advanced')
-          AND NOT EXISTS (
-              SELECT FROM @extschema@.plugin_update_queue AS q
-              WHERE q.workspace_id = d.workspace_id AND q.plugin_name = d.plugin_name
-                AND q.target_sha = j.sha AND q.status = 'dismissed')
-          AND NOT EXISTS (
-              SELECT FROM @extschema@.plugin_update_queue AS q
-              WHERE q.workspace_id = d.workspace_id AND q.plugin_name = d.plugin_name
-                AND q.target_sha = j.sha AND q.status = 'claimed')
+        FULL JOIN judged AS j ON j.upstream = d.upstream AND j.tracked_ref = d.tracked_ref
+                             AND j.installed_sha = d.installed_sha
+        WHERE COALESCE(j.state, '') IN ('pin_mismatch', 'retarget', 'new_version', 'branch_advanced')
+          AND (NOT EXISTS (SELECT FROM @extschema@.plugin_update_queue AS q WHERE q.status = 'dismissed')
+               OR NOT EXISTS (
+                   SELECT FROM @extschema@.plugin_update_queue AS q
+                   WHERE q.workspace_id = d.workspace_id AND q.plugin_name = d.plugin_name
+                     AND q.target_sha = j.sha AND q.status = 'dismissed'))
+          AND (NOT EXISTS (SELECT FROM @extschema@.plugin_update_queue AS q WHERE q.status = 'claimed')
+               OR NOT EXISTS (
+                   SELECT FROM @extschema@.plugin_update_queue AS q
+                   WHERE q.workspace_id = d.workspace_id AND q.plugin_name = d.plugin_name
+                     AND q.target_sha = j.sha AND q.status = 'claimed'))
     ), open AS (
-        SELECT q.id, q.workspace_id, q.plugin_name FROM @extschema@.plugin_update_queue AS q
+        SELECT q.id, q.workspace_id, q.plugin_name, q.target_sha, q.waiting_since
+        FROM @extschema@.plugin_update_queue AS q
         WHERE q.status = 'pending' AND q.upstream = derive_plugin_updates.upstream AND q.tracked_ref = tracked
         UNION
-        SELECT q.id, q.workspace_id, q.plugin_name FROM @extschema@.plugin_update_queue AS q
+        SELECT q.id, q.workspace_id, q.plugin_name, q.target_sha, q.waiting_since
+        FROM @extschema@.plugin_update_queue AS q
         JOIN named AS n ON n.workspace_id = q.workspace_id AND n.plugin_name = q.plugin_name
         WHERE q.status = 'pending'
         UNION
-        SELECT q.id, q.workspace_id, q.plugin_name FROM @extschema@.plugin_update_queue AS q
+        SELECT q.id, q.workspace_id, q.plugin_name, q.target_sha, q.waiting_since
+        FROM @extschema@.plugin_update_queue AS q
         JOIN wanted AS w ON w.workspace_id = q.workspace_id AND w.plugin_name = q.plugin_name
         WHERE q.status = 'pending'
+    ), step AS MATERIALIZED (
+        SELECT w.*, o.id AS open_id, o.workspace_id AS open_workspace_id, o.target_sha AS open_sha, o.waiting_since
+        FROM wanted AS w
+        FULL JOIN open AS o ON o.workspace_id = w.workspace_id AND o.plugin_name = w.plugin_name
     ), ended AS (
         UPDATE @extschema@.plugin_update_queue AS q
-        SET status = CASE WHEN w.sha IS NULL THEN 'cancelled' ELSE 'superseded' END,
-            reason = CASE WHEN w.sha IS NOT NULL THEN 'upstream moved to ' || w.sha
+        SET status = CASE WHEN s.sha IS NULL THEN 'cancelled' ELSE 'superseded' END,
+            reason = CASE WHEN s.sha IS NOT NULL THEN 'upstream moved to ' || s.sha
                           ELSE @extschema@.plugin_update_end_reason(q, at) END,
             finished_at = at
-        FROM open AS o
-        LEFT JOIN wanted AS w ON w.workspace_id = o.workspace_id AND w.plugin_name = o.plugin_name
-        WHERE q.id = o.id AND q.workspace_id = o.workspace_id AND q.status = 'pending'
-          AND w.sha IS DISTINCT FROM q.target_sha
-        RETURNING q.workspace_id, q.plugin_name, q.status, q.waiting_since
+        FROM step AS s
+        WHERE q.id = s.open_id AND q.workspace_id = s.open_workspace_id AND q.status = 'pending'
+          AND s.sha IS DISTINCT FROM s.open_sha
+        RETURNING q.status
     ), refreshed AS (
         UPDATE @extschema@.plugin_update_queue AS q
-        SET upstream = w.upstream, tracked_ref = w.tracked_ref, kind = w.state,
-            current_sha = w.installed_sha, target_ref = w.ref
-        FROM open AS o
-        JOIN wanted AS w ON w.workspace_id = o.workspace_id AND w.plugin_name = o.plugin_name
-        WHERE q.id = o.id AND q.workspace_id = o.workspace_id AND q.status = 'pending'
-          AND w.sha = q.target_sha
+        SET upstream = s.upstream, tracked_ref = s.tracked_ref, kind = s.state,
+            current_sha = s.installed_sha, target_ref = s.ref
+        FROM step AS s
+        WHERE q.id = s.open_id AND q.workspace_id = s.open_workspace_id AND q.status = 'pending'
+          AND s.sha = s.open_sha
           AND (q.upstream, q.tracked_ref, q.kind, q.current_sha, q.target_ref)
-              IS DISTINCT FROM (w.upstream, w.tracked_ref, w.state, w.installed_sha, w.ref)
+              IS DISTINCT FROM (s.upstream, s.tracked_ref, s.state, s.installed_sha, s.ref)
         RETURNING 1
     ), added AS (
-        -- Reading what has ended makes this wait for it: the unique index takes one row only.
+        -- Counting what has ended makes this wait for it: the unique index takes one row only.
         INSERT INTO @extschema@.plugin_update_queue
             (workspace_id, plugin_name, upstream, tracked_ref, kind, current_sha, target_ref, target_sha,
              created_at, waiting_since)
-        SELECT w.workspace_id, w.plugin_name, w.upstream, w.tracked_ref, w.state, w.installed_sha,
-               w.ref, w.sha, at, COALESCE(e.waiting_since, at)
-        FROM wanted AS w
-        LEFT JOIN ended AS e ON e.workspace_id = w.workspace_id AND e.plugin_name = w.plugin_name
-        WHERE e.workspace_id IS NOT NULL OR NOT EXISTS (
-            SELECT FROM open AS o WHERE o.workspace_id = w.workspace_id AND o.plugin_name = w.plugin_name)
+        SELECT s.workspace_id, s.plugin_name, s.upstream, s.tracked_ref, s.state, s.installed_sha,
+               s.ref, s.sha, at, COALESCE(s.waiting_since, at)
+        FROM step AS s
+        WHERE s.sha IS NOT NULL AND s.sha IS DISTINCT FROM s.open_sha AND (SELECT count(*) FROM ended) >= 0
         ON CONFLICT (workspace_id, plugin_name) WHERE status = 'pending' DO NOTHING
         RETURNING 1
     )

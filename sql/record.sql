@@ -22,6 +22,12 @@ CREATE FUNCTION @extschema@.remove_workspace_plugin(workspace_id uuid, plugin_na
     LANGUAGE sql VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
 AS $$
+    -- The lock of the upstream before that of the install, as recording and observing take them.
+    SELECT FROM @extschema@.plugin_upstreams AS u
+    WHERE u.upstream = (
+        SELECT p.upstream FROM @extschema@.workspace_plugins AS p
+        WHERE p.workspace_id = $1 AND p.plugin_name = $2 AND p.tracked_ref <> 'none')
+    FOR SHARE;
     WITH gone AS (
         DELETE FROM @extschema@.workspace_plugins AS p
         WHERE p.workspace_id = $1 AND p.plugin_name = $2

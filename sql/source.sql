@@ -7,6 +7,9 @@ COMMENT ON FUNCTION @extschema@.check_plugin_source(text) IS
     'True where a source holds no password, token or query string; otherwise SQLSTATE 23514, without showing it.';
 
 CREATE DOMAIN @extschema@.plugin_source AS text
+    CONSTRAINT plugin_source_fits
+        CHECK (pg_catalog.octet_length(VALUE) OPERATOR(pg_catalog.>=) 1
+           AND pg_catalog.octet_length(VALUE) OPERATOR(pg_catalog.<=) 2048)
     CONSTRAINT plugin_source_holds_no_secret CHECK (@extschema@.check_plugin_source(VALUE));
 COMMENT ON DOMAIN @extschema@.plugin_source IS
     'A plugin''s source as the user wrote it, without a password, a token or a query string.';

@@ -8,6 +8,7 @@ CREATE TABLE @extschema@.plugin_targets (
     state text NOT NULL,
     resolved_at timestamptz NOT NULL,
     eligible_at timestamptz,
+    min_release_age interval,
     CONSTRAINT plugin_targets_pkey PRIMARY KEY (upstream, tracked_ref),
     CONSTRAINT plugin_targets_state_check CHECK (state OPERATOR(pg_catalog.=) ANY (ARRAY[
         'resolved', 'unobserved', 'unresolvable', 'ref_missing', 'ambiguous_ref', 'no_candidate',
@@ -29,6 +30,8 @@ COMMENT ON COLUMN @extschema@.plugin_targets.state IS
 COMMENT ON COLUMN @extschema@.plugin_targets.resolved_at IS 'Since when it means this.';
 COMMENT ON COLUMN @extschema@.plugin_targets.eligible_at IS
     'When the next tag that is too young now reaches its minimum age.';
+COMMENT ON COLUMN @extschema@.plugin_targets.min_release_age IS
+    'The minimum age that the tag was chosen by; NULL where none is chosen.';
 
 SELECT pg_catalog.pg_extension_config_dump('@extschema@.plugin_targets'::pg_catalog.regclass, '');
 
@@ -140,6 +143,7 @@ DECLARE
     sha text;
     state text;
     eligible_at timestamptz;
+    min_release_age interval;
 BEGIN
     IF kind = 'sha' THEN
         state := 'unresolvable';
@@ -168,6 +172,7 @@ BEGIN
             WHEN found > 1 THEN 'ambiguous_ref'
             ELSE 'resolved' END;
     ELSE
+        min_release_age := @extschema@.plugin_min_release_age(upstream);
         SELECT c.ref, c.sha, c.eligible_at INTO ref, sha, eligible_at
         FROM @extschema@.choose_plugin_tag(upstream, tracked, NULL, at) AS c;
         state := CASE
@@ -180,7 +185,7 @@ BEGIN
         ref := NULL;
         sha := NULL;
     END IF;
-    RETURN ROW(upstream, tracked, ref, sha::@extschema@.commit_sha, state, at, eligible_at)::@extschema@.plugin_targets;
+    RETURN ROW(upstream, tracked, ref, sha::@extschema@.commit_sha, state, at, eligible_at, min_release_age)::@extschema@.plugin_targets;
 END
 $$;
 COMMENT ON FUNCTION @extschema@.resolve_plugin_target(text, @extschema@.tracked_ref, timestamptz) IS
@@ -224,8 +229,9 @@ BEGIN
             WHEN installed = sha THEN 'in_sync'
             WHEN standing = 'below' THEN 'ahead'
             WHEN @extschema@.is_moved_plugin_tag(target.upstream, ref, sha) THEN 'tag_moved'
-            -- Another commit under the same version, by now accepted.
-            WHEN standing = 'equal' THEN 'retarget'
+            -- Another commit under the same tag, by now accepted. Another tag of equal precedence is
+            -- the higher by its build metadata or its name.
+            WHEN standing = 'equal' AND installed_tag = substr(ref, 11) THEN 'retarget'
             ELSE 'new_version' END;
     END IF;
 END

@@ -101,22 +101,27 @@ CREATE FUNCTION @extschema@.claim_plugin_upstreams(
     SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
+DECLARE
+    idle text[];
 BEGIN
     IF COALESCE(worker, '') = '' OR COALESCE(max_upstreams, 0) < 1 OR lease IS NULL OR lease <= interval '0' THEN
         RAISE EXCEPTION 'claim_plugin_upstreams: a worker''s name, a positive number and a positive lease are required'
             USING ERRCODE = 'invalid_parameter_value';
     END IF;
-    -- What nothing tracks any more rests, and takes up no place.
-    WITH idle AS (
+    -- What nothing tracks any more rests, and takes up no place. Looked at again once it is locked,
+    -- for somebody may have recorded an install in between.
+    idle := ARRAY(
         SELECT u.upstream FROM @extschema@.plugin_upstreams AS u
         WHERE u.next_check_at <= at AND (u.leased_until IS NULL OR u.leased_until <= at)
           AND NOT EXISTS (
               SELECT FROM @extschema@.workspace_plugins AS p
               WHERE p.upstream = u.upstream AND p.tracked_ref <> 'none' AND p.tracked_ref NOT LIKE 'sha:%')
-        FOR NO KEY UPDATE OF u SKIP LOCKED
-    )
+        FOR NO KEY UPDATE OF u SKIP LOCKED);
     UPDATE @extschema@.plugin_upstreams AS u SET next_check_at = 'infinity'
-    FROM idle WHERE u.upstream = idle.upstream;
+    WHERE u.upstream = ANY (idle)
+      AND NOT EXISTS (
+          SELECT FROM @extschema@.workspace_plugins AS p
+          WHERE p.upstream = u.upstream AND p.tracked_ref <> 'none' AND p.tracked_ref NOT LIKE 'sha:%');
     RETURN QUERY
     WITH due AS (
         SELECT u.upstream

@@ -19,6 +19,12 @@ CREATE FUNCTION @extschema@.unregister_plugin_workspace(workspace_id uuid) RETUR
     LANGUAGE sql VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
 AS $$
+    -- The locks of the upstreams before those of the installs, as recording and observing take them.
+    SELECT FROM @extschema@.plugin_upstreams AS u
+    WHERE u.upstream IN (
+        SELECT p.upstream FROM @extschema@.workspace_plugins AS p
+        WHERE p.workspace_id = $1 AND p.tracked_ref <> 'none')
+    ORDER BY u.upstream FOR SHARE;
     WITH gone AS (
         DELETE FROM @extschema@.plugin_workspaces AS w WHERE w.workspace_id = $1 RETURNING 1
     )

@@ -104,6 +104,12 @@ impl Install<'_> {
     pub fn key(&self) -> (Uuid, &str) {
         (self.workspace_id, &self.plugin_name)
     }
+
+    /// Whether it follows any ref of upstream.
+    #[must_use]
+    pub fn is_tracked(&self) -> bool {
+        self.tracked_ref != "none"
+    }
 }
 
 /// A workspace's id, plain, hyphenated or in braces; nothing for nothing.

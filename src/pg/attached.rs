@@ -7,7 +7,7 @@ use pgrx::pg_sys::{self, Datum};
 use pgrx::prelude::*;
 use pgrx::{AllocatedByPostgres, IntoDatum};
 
-use super::plan::{self, Schema, Statement};
+use super::plan::{self, Schema, Statement, Type};
 use super::report::raise;
 
 const NAME: &str = "sync_attached_workspace";
@@ -15,16 +15,16 @@ const NAME: &str = "sync_attached_workspace";
 thread_local! {
     static REGISTER: Statement = const { Statement::new(
         "INSERT INTO @extschema@.plugin_workspaces (workspace_id) VALUES ($1) ON CONFLICT DO NOTHING",
-        &[pg_sys::UUIDOID],
+        &[Type::Server(pg_sys::UUIDOID)],
     ) };
     static UNREGISTER: Statement = const { Statement::new(
         "DELETE FROM @extschema@.plugin_workspaces WHERE workspace_id OPERATOR(pg_catalog.=) $1",
-        &[pg_sys::UUIDOID],
+        &[Type::Server(pg_sys::UUIDOID)],
     ) };
     static FOLLOW: Statement = const { Statement::new(
         "UPDATE @extschema@.plugin_workspaces SET workspace_id = $2
          WHERE workspace_id OPERATOR(pg_catalog.=) $1",
-        &[pg_sys::UUIDOID, pg_sys::UUIDOID],
+        &[Type::Server(pg_sys::UUIDOID), Type::Server(pg_sys::UUIDOID)],
     ) };
 }
 

@@ -1,7 +1,7 @@
 //! Statements that are planned once and kept for the session.
 //!
-//! They name the extension's schema, which DROP and CREATE EXTENSION or ALTER SCHEMA can change
-//! while a session lives: a plan is made anew when the schema is another than it was made for.
+//! They name the extension's schema and types, which DROP and CREATE EXTENSION or ALTER SCHEMA can
+//! change while a session lives: a plan is made anew when they are others than it was made for.
 
 use std::cell::RefCell;
 use std::ffi::{CStr, CString};
@@ -22,6 +22,8 @@ const SCHEMA: &str = "@extschema@";
 pub struct Schema {
     oid: pg_sys::Oid,
     name: CString,
+    /// The table of installs: another one once the extension has been made anew in the schema.
+    installs: pg_sys::Oid,
 }
 
 impl Schema {
@@ -46,6 +48,7 @@ impl Schema {
             Self {
                 oid,
                 name: name.to_owned(),
+                installs: pg_sys::get_relname_relid(c"workspace_plugins".as_ptr(), oid),
             }
         }
     }
@@ -62,18 +65,52 @@ impl Schema {
         let quoted = unsafe { CStr::from_ptr(pg_sys::quote_identifier(self.name.as_ptr())) };
         quoted.to_string_lossy().into_owned()
     }
+
+    fn type_oid(&self, name: &CStr) -> Option<pg_sys::Oid> {
+        let zero = pg_sys::Datum::from(0);
+        // SAFETY: a look-up by name and schema in the system cache for just that.
+        let oid = unsafe {
+            pg_sys::GetSysCacheOid(
+                pg_sys::SysCacheIdentifier::TYPENAMENSP as i32,
+                pg_sys::Anum_pg_type_oid as pg_sys::AttrNumber,
+                pg_sys::Datum::from(name.as_ptr()),
+                pg_sys::Datum::from(self.oid),
+                zero,
+                zero,
+            )
+        };
+        (oid != pg_sys::InvalidOid).then_some(oid)
+    }
+}
+
+/// The type of a parameter.
+#[derive(Clone, Copy)]
+pub enum Type {
+    Server(pg_sys::Oid),
+    /// A domain of the extension over text, by name: for values that have passed its CHECK already,
+    /// so that the statement does not call it again. Text where the catalog has no such domain yet.
+    Domain(&'static CStr),
+}
+
+impl Type {
+    fn oid(self, schema: &Schema) -> pg_sys::Oid {
+        match self {
+            Self::Server(oid) => oid,
+            Self::Domain(name) => schema.type_oid(name).unwrap_or(pg_sys::TEXTOID),
+        }
+    }
 }
 
 /// A statement, and its plan once it has been run.
 pub struct Statement {
     sql: &'static str,
-    types: &'static [pg_sys::Oid],
+    types: &'static [Type],
     kept: RefCell<Option<(Schema, pg_sys::SPIPlanPtr)>>,
 }
 
 impl Statement {
     /// `sql` names the extension's schema as `@extschema@`; `types` are those of `$1`, `$2`, ….
-    pub const fn new(sql: &'static str, types: &'static [pg_sys::Oid]) -> Self {
+    pub const fn new(sql: &'static str, types: &'static [Type]) -> Self {
         Self {
             sql,
             types,
@@ -104,7 +141,7 @@ impl Statement {
     fn prepare(&self, schema: &Schema) -> pg_sys::SPIPlanPtr {
         let sql = self.sql.replace(SCHEMA, &schema.quoted());
         let sql = CString::new(sql).expect("neither statement nor schema hold a NUL");
-        let mut types = self.types.to_vec();
+        let mut types: Vec<_> = self.types.iter().map(|kind| kind.oid(schema)).collect();
         let count = i32::try_from(types.len()).expect("a handful of parameters");
         // SAFETY: SPI is connected; the text and the types live until it returns.
         unsafe {

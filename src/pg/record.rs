@@ -4,7 +4,7 @@ use pgrx::datum::AnyElement;
 use pgrx::pg_sys::{self, Datum};
 use pgrx::prelude::*;
 
-use super::plan::{self, Schema, Statement};
+use super::plan::{self, Schema, Statement, Type};
 use super::report::{hide_statement, raise};
 use super::settle;
 use crate::install::{Install, Refusal, Request};
@@ -17,12 +17,12 @@ const FOREIGN_KEY: &str = "workspace_plugins_workspace_id_fkey";
 
 const NAME: &str = "record_workspace_plugin_install";
 
-const TYPES: [pg_sys::Oid; 5] = [
-    pg_sys::UUIDOID,
-    pg_sys::TEXTOID,
-    pg_sys::TEXTOID,
-    pg_sys::TEXTOID,
-    pg_sys::TEXTOID,
+const TYPES: [Type; 5] = [
+    Type::Server(pg_sys::UUIDOID),
+    Type::Domain(c"plugin_name"),
+    Type::Domain(c"plugin_source"),
+    Type::Domain(c"tracked_ref"),
+    Type::Domain(c"commit_sha"),
 ];
 
 /// The upsert; `$also` is returned beside the row.
@@ -49,21 +49,22 @@ macro_rules! upsert {
 thread_local! {
     /// Tells whether the install's updates are as they should be: nothing waits, and it is on its
     /// target, or on what cannot be compared.
-    static UPSERT: Statement = const { upsert!(
+    static UPSERT_TRACKED: Statement = const { upsert!(
         "NOT EXISTS (
              SELECT FROM @extschema@.plugin_update_queue AS q
              WHERE q.workspace_id OPERATOR(pg_catalog.=) w.workspace_id
                AND q.plugin_name OPERATOR(pg_catalog.=) w.plugin_name
                AND q.status OPERATOR(pg_catalog.=) 'pending')
-         AND (w.upstream IS NULL OR w.tracked_ref OPERATOR(pg_catalog.=) 'none' OR EXISTS (
+         AND (w.upstream IS NULL OR EXISTS (
              SELECT FROM @extschema@.plugin_targets AS t
              WHERE t.upstream OPERATOR(pg_catalog.=) w.upstream
                AND t.tracked_ref OPERATOR(pg_catalog.=) w.tracked_ref
                AND (w.installed_sha IS NULL OR t.sha OPERATOR(pg_catalog.=) w.installed_sha
-                    OR t.state OPERATOR(pg_catalog.<>) 'resolved')))"
+                    OR t.sha IS NULL)))"
     ) };
-    /// For the catalog of 0.1.0, which has no queue.
-    static UPSERT_WITHOUT_QUEUE: Statement = const { upsert!("true") };
+    /// For what tracks nothing: a trigger cancels what waited for it. And for the catalog of 0.1.0,
+    /// which has no queue.
+    static UPSERT: Statement = const { upsert!("true") };
 }
 
 /// Records an install, new or again, and gives the row as stored.
@@ -119,13 +120,9 @@ fn upsert(schema: &Schema, install: &Install<'_>) -> Option<Datum> {
     ];
     plan::connected(
         || {
-            let has_queue = settle::has_queue(schema);
-            let is_known = !has_queue || settle::lock_upstream(schema, install);
-            let statement = if has_queue {
-                &UPSERT
-            } else {
-                &UPSERT_WITHOUT_QUEUE
-            };
+            let is_tracked = install.is_tracked() && settle::has_queue(schema);
+            let is_known = !is_tracked || settle::lock_upstream(schema, install);
+            let statement = if is_tracked { &UPSERT_TRACKED } else { &UPSERT };
             let rows = plan::run(statement, schema, &arguments);
             // No row where a trigger of the user's has suppressed it.
             let row = (rows.count > 0).then(|| rows.get(0, 0)).flatten()?;

@@ -6,7 +6,7 @@ use pgrx::prelude::*;
 use pgrx::{IntoDatum, PgMemoryContexts};
 
 use super::json::JsonText;
-use super::plan::{self, Schema, Statement};
+use super::plan::{self, Schema, Statement, Type};
 use super::record::{UNKNOWN_WORKSPACE_HINT, sqlstate};
 use super::report::{hide_statement, raise};
 use super::settle;
@@ -23,14 +23,14 @@ thread_local! {
              SELECT FROM @extschema@.plugin_workspaces
              WHERE workspace_id OPERATOR(pg_catalog.=) ANY ($1)
              ORDER BY workspace_id FOR KEY SHARE) AS locked",
-        &[pg_sys::UUIDARRAYOID],
+        &[Type::Server(pg_sys::UUIDARRAYOID)],
     ) };
     static UNKNOWN_WORKSPACES: Statement = const { Statement::new(
         "SELECT wanted.id FROM pg_catalog.unnest($1) AS wanted (id)
          WHERE NOT EXISTS (
              SELECT FROM @extschema@.plugin_workspaces AS w
              WHERE w.workspace_id OPERATOR(pg_catalog.=) wanted.id)",
-        &[pg_sys::UUIDARRAYOID],
+        &[Type::Server(pg_sys::UUIDARRAYOID)],
     ) };
     static UPSERT: Statement = const { Statement::new(
         "INSERT INTO @extschema@.workspace_plugins AS w
@@ -44,11 +44,11 @@ thread_local! {
              installed_sha = excluded.installed_sha,
              updated_at = GREATEST(w.updated_at, excluded.updated_at)",
         &[
-            pg_sys::UUIDARRAYOID,
-            pg_sys::TEXTARRAYOID,
-            pg_sys::TEXTARRAYOID,
-            pg_sys::TEXTARRAYOID,
-            pg_sys::TEXTARRAYOID,
+            Type::Server(pg_sys::UUIDARRAYOID),
+            Type::Server(pg_sys::TEXTARRAYOID),
+            Type::Server(pg_sys::TEXTARRAYOID),
+            Type::Server(pg_sys::TEXTARRAYOID),
+            Type::Server(pg_sys::TEXTARRAYOID),
         ],
     ) };
 }
@@ -76,14 +76,15 @@ fn record_workspace_plugin_installs(
             |_| (),
         );
         let columns = columns(&installs);
+        let tracked = has_queue.then(|| tracked_keys(&installs)).flatten();
         // The columns hold it all: what they were made of need not wait for the statement to end.
         drop(installs);
         drop(json);
         plan::connected(
             || {
                 plan::run(&UPSERT, &schema, &columns);
-                if has_queue {
-                    settle::settle(&schema, columns[0], columns[1]);
+                if let Some([workspaces, plugins]) = tracked {
+                    settle::settle(&schema, workspaces, plugins);
                 }
             },
             |_| (),
@@ -133,6 +134,22 @@ fn columns(installs: &[Indexed<'_>]) -> [Option<Datum>; 5] {
         column(installs().map(|i| &*i.tracked_ref)),
         column(installs().map(|i| i.installed_sha.as_deref())),
     ]
+}
+
+/// The keys of what tracks anything; nothing where none does. A trigger cancels what waited for the
+/// others.
+fn tracked_keys(installs: &[Indexed<'_>]) -> Option<[Option<Datum>; 2]> {
+    let tracked = || {
+        installs
+            .iter()
+            .map(|i| &i.install)
+            .filter(|i| i.is_tracked())
+    };
+    tracked().next()?;
+    Some([
+        column(tracked().map(|i| uuid(&i.workspace_id))),
+        column(tracked().map(|i| &*i.plugin_name)),
+    ])
 }
 
 /// An array. What building it leaves behind is freed at once: a batch is large.

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use pgrx::IntoDatum;
 use pgrx::pg_sys::{self, Datum};
 
-use super::plan::{self, Schema, Statement};
+use super::plan::{self, Schema, Statement, Type};
 use crate::install::Install;
 use crate::source;
 
@@ -16,16 +16,16 @@ thread_local! {
     static LOCK_UPSTREAM: Statement = const { Statement::new(
         "SELECT next_check_at OPERATOR(pg_catalog.=) 'infinity' FROM @extschema@.plugin_upstreams
          WHERE upstream OPERATOR(pg_catalog.=) $1 FOR SHARE",
-        &[pg_sys::TEXTOID],
+        &[Type::Server(pg_sys::TEXTOID)],
     ) };
     static LOCK_UPSTREAMS: Statement = const { Statement::new(
         "SELECT FROM @extschema@.plugin_upstreams
          WHERE upstream OPERATOR(pg_catalog.=) ANY ($1) ORDER BY upstream FOR SHARE",
-        &[pg_sys::TEXTARRAYOID],
+        &[Type::Server(pg_sys::TEXTARRAYOID)],
     ) };
     static SETTLE: Statement = const { Statement::new(
         "SELECT @extschema@.settle_plugin_installs($1, $2, pg_catalog.clock_timestamp())",
-        &[pg_sys::UUIDARRAYOID, pg_sys::TEXTARRAYOID],
+        &[Type::Server(pg_sys::UUIDARRAYOID), Type::Server(pg_sys::TEXTARRAYOID)],
     ) };
 }
 
@@ -63,9 +63,8 @@ pub fn settle(schema: &Schema, workspaces: Option<Datum>, plugins: Option<Datum>
 }
 
 fn tracked_upstream(install: &Install<'_>) -> Option<String> {
-    if install.tracked_ref == "none" {
-        None
-    } else {
-        source::upstream(&install.source_raw)
-    }
+    install
+        .is_tracked()
+        .then(|| source::upstream(&install.source_raw))
+        .flatten()
 }
