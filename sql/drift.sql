@@ -5,6 +5,8 @@ CREATE FUNCTION @extschema@.track_plugin_upstream(
 ) RETURNS void
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
+    -- Not as its callers have it: this is called once for each subscription.
+    SET plan_cache_mode = auto
 AS $$
 DECLARE
     -- A pinned commit needs nobody to ask.
@@ -33,6 +35,8 @@ CREATE FUNCTION @extschema@.settle_plugin_installs(workspaces uuid[], plugins te
     RETURNS void
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
+    -- One generic plan cannot suit one install and a hundred thousand.
+    SET plan_cache_mode = force_custom_plan
 AS $$
 DECLARE
     subscription record;
@@ -57,17 +61,20 @@ BEGIN
             subscription.upstream, subscription.tracked_ref, subscription.fetch_url, at);
     END LOOP;
 
-    SELECT array_agg(n.workspace_id), array_agg(n.plugin_name)
+    SELECT array_agg(u.workspace_id), array_agg(u.plugin_name)
     INTO unsettled_workspaces, unsettled_plugins
-    FROM ROWS FROM (unnest(workspaces), unnest(plugins)) AS n (workspace_id, plugin_name)
-    WHERE EXISTS (
-            SELECT FROM @extschema@.plugin_update_queue AS q
-            WHERE q.workspace_id = n.workspace_id AND q.plugin_name = n.plugin_name AND q.status = 'pending')
-       OR EXISTS (
-            SELECT FROM @extschema@.workspace_plugins AS p
-            JOIN @extschema@.plugin_targets AS t ON t.upstream = p.upstream AND t.tracked_ref = p.tracked_ref
-            WHERE p.workspace_id = n.workspace_id AND p.plugin_name = n.plugin_name
-              AND p.installed_sha <> t.sha);
+    FROM (
+        SELECT n.workspace_id, n.plugin_name
+        FROM ROWS FROM (unnest(workspaces), unnest(plugins)) AS n (workspace_id, plugin_name)
+        JOIN @extschema@.plugin_update_queue AS q
+          ON q.workspace_id = n.workspace_id AND q.plugin_name = n.plugin_name AND q.status = 'pending'
+        UNION
+        SELECT n.workspace_id, n.plugin_name
+        FROM ROWS FROM (unnest(workspaces), unnest(plugins)) AS n (workspace_id, plugin_name)
+        JOIN @extschema@.workspace_plugins AS p
+          ON p.workspace_id = n.workspace_id AND p.plugin_name = n.plugin_name
+        JOIN @extschema@.plugin_targets AS t ON t.upstream = p.upstream AND t.tracked_ref = p.tracked_ref
+        WHERE p.installed_sha <> t.sha) AS u;
     IF unsettled_workspaces IS NOT NULL THEN
         derived := @extschema@.derive_plugin_updates(NULL, NULL, unsettled_workspaces, unsettled_plugins, at);
         PERFORM @extschema@.notify_plugin_updates(derived.queued);

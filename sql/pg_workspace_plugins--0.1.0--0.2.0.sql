@@ -1,19 +1,11 @@
 -- From 0.1.0 to 0.2.0: observation, drift and the queue of updates.
 
--- Limits of length belong to domains: the table's own were planned by every statement.
-CREATE DOMAIN @extschema@.plugin_name AS text COLLATE pg_catalog."C"
-    CONSTRAINT plugin_name_fits
-        CHECK (pg_catalog.octet_length(VALUE) OPERATOR(pg_catalog.>=) 1
-           AND pg_catalog.octet_length(VALUE) OPERATOR(pg_catalog.<=) 255);
-COMMENT ON DOMAIN @extschema@.plugin_name IS 'A plugin''s name, 1 to 255 bytes.';
+-- A limit that the table had was planned by every statement that writes; the domain's is not.
 ALTER DOMAIN @extschema@.plugin_source ADD
-    CONSTRAINT plugin_source_fits
+    CONSTRAINT plugin_source_length
         CHECK (pg_catalog.octet_length(VALUE) OPERATOR(pg_catalog.>=) 1
            AND pg_catalog.octet_length(VALUE) OPERATOR(pg_catalog.<=) 2048);
-ALTER TABLE @extschema@.workspace_plugins
-    DROP CONSTRAINT workspace_plugins_plugin_name_check,
-    DROP CONSTRAINT workspace_plugins_source_raw_check,
-    ALTER COLUMN plugin_name TYPE @extschema@.plugin_name;
+ALTER TABLE @extschema@.workspace_plugins DROP CONSTRAINT workspace_plugins_source_raw_check;
 
 -- The repositories that something tracks, and every ref that was ever seen in them.
 
@@ -385,6 +377,8 @@ CREATE FUNCTION @extschema@.judge_plugin_install(
 )
     LANGUAGE plpgsql STABLE PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
+    -- Not as its callers have it: this is called once for each commit.
+    SET plan_cache_mode = auto
 AS $$
 DECLARE
     kind constant text := @extschema@.tracked_ref_kind(target.tracked_ref);
@@ -1155,6 +1149,8 @@ CREATE FUNCTION @extschema@.track_plugin_upstream(
 ) RETURNS void
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
+    -- Not as its callers have it: this is called once for each subscription.
+    SET plan_cache_mode = auto
 AS $$
 DECLARE
     -- A pinned commit needs nobody to ask.
@@ -1183,6 +1179,8 @@ CREATE FUNCTION @extschema@.settle_plugin_installs(workspaces uuid[], plugins te
     RETURNS void
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
+    -- One generic plan cannot suit one install and a hundred thousand.
+    SET plan_cache_mode = force_custom_plan
 AS $$
 DECLARE
     subscription record;
@@ -1207,17 +1205,20 @@ BEGIN
             subscription.upstream, subscription.tracked_ref, subscription.fetch_url, at);
     END LOOP;
 
-    SELECT array_agg(n.workspace_id), array_agg(n.plugin_name)
+    SELECT array_agg(u.workspace_id), array_agg(u.plugin_name)
     INTO unsettled_workspaces, unsettled_plugins
-    FROM ROWS FROM (unnest(workspaces), unnest(plugins)) AS n (workspace_id, plugin_name)
-    WHERE EXISTS (
-            SELECT FROM @extschema@.plugin_update_queue AS q
-            WHERE q.workspace_id = n.workspace_id AND q.plugin_name = n.plugin_name AND q.status = 'pending')
-       OR EXISTS (
-            SELECT FROM @extschema@.workspace_plugins AS p
-            JOIN @extschema@.plugin_targets AS t ON t.upstream = p.upstream AND t.tracked_ref = p.tracked_ref
-            WHERE p.workspace_id = n.workspace_id AND p.plugin_name = n.plugin_name
-              AND p.installed_sha <> t.sha);
+    FROM (
+        SELECT n.workspace_id, n.plugin_name
+        FROM ROWS FROM (unnest(workspaces), unnest(plugins)) AS n (workspace_id, plugin_name)
+        JOIN @extschema@.plugin_update_queue AS q
+          ON q.workspace_id = n.workspace_id AND q.plugin_name = n.plugin_name AND q.status = 'pending'
+        UNION
+        SELECT n.workspace_id, n.plugin_name
+        FROM ROWS FROM (unnest(workspaces), unnest(plugins)) AS n (workspace_id, plugin_name)
+        JOIN @extschema@.workspace_plugins AS p
+          ON p.workspace_id = n.workspace_id AND p.plugin_name = n.plugin_name
+        JOIN @extschema@.plugin_targets AS t ON t.upstream = p.upstream AND t.tracked_ref = p.tracked_ref
+        WHERE p.installed_sha <> t.sha) AS u;
     IF unsettled_workspaces IS NOT NULL THEN
         derived := @extschema@.derive_plugin_updates(NULL, NULL, unsettled_workspaces, unsettled_plugins, at);
         PERFORM @extschema@.notify_plugin_updates(derived.queued);

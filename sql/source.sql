@@ -7,10 +7,12 @@ COMMENT ON FUNCTION @extschema@.check_plugin_source(text) IS
     'True where a source holds no password, token or query string; otherwise SQLSTATE 23514, without showing it.';
 
 CREATE DOMAIN @extschema@.plugin_source AS text
-    CONSTRAINT plugin_source_fits
+    -- Constraints of a domain are looked at in the order of their names: no other fault may show a
+    -- secret.
+    CONSTRAINT plugin_source_holds_no_secret CHECK (@extschema@.check_plugin_source(VALUE))
+    CONSTRAINT plugin_source_length
         CHECK (pg_catalog.octet_length(VALUE) OPERATOR(pg_catalog.>=) 1
-           AND pg_catalog.octet_length(VALUE) OPERATOR(pg_catalog.<=) 2048)
-    CONSTRAINT plugin_source_holds_no_secret CHECK (@extschema@.check_plugin_source(VALUE));
+           AND pg_catalog.octet_length(VALUE) OPERATOR(pg_catalog.<=) 2048);
 COMMENT ON DOMAIN @extschema@.plugin_source IS
     'A plugin''s source as the user wrote it, without a password, a token or a query string.';
 

@@ -35,16 +35,9 @@ COMMENT ON COLUMN @extschema@.plugin_workspaces.workspace_id IS
 COMMENT ON COLUMN @extschema@.plugin_workspaces.rollout_tier IS
     'The tier in which the workspace gets updates; NULL: after all tiers.';
 
--- A domain and not a CHECK of the table, which every statement would read and plan anew.
-CREATE DOMAIN @extschema@.plugin_name AS text COLLATE pg_catalog."C"
-    CONSTRAINT plugin_name_fits
-        CHECK (pg_catalog.octet_length(VALUE) OPERATOR(pg_catalog.>=) 1
-           AND pg_catalog.octet_length(VALUE) OPERATOR(pg_catalog.<=) 255);
-COMMENT ON DOMAIN @extschema@.plugin_name IS 'A plugin''s name, 1 to 255 bytes.';
-
 CREATE TABLE @extschema@.workspace_plugins (
     workspace_id uuid NOT NULL,
-    plugin_name @extschema@.plugin_name NOT NULL,
+    plugin_name text COLLATE pg_catalog."C" NOT NULL,
     source_raw @extschema@.plugin_source NOT NULL,
     upstream text COLLATE pg_catalog."C" GENERATED ALWAYS AS (@extschema@.plugin_source_upstream(source_raw)) STORED,
     tracked_ref @extschema@.tracked_ref NOT NULL DEFAULT 'none',
@@ -55,7 +48,10 @@ CREATE TABLE @extschema@.workspace_plugins (
     CONSTRAINT workspace_plugins_workspace_id_fkey
         FOREIGN KEY (workspace_id) REFERENCES @extschema@.plugin_workspaces (workspace_id)
         ON UPDATE CASCADE ON DELETE CASCADE,
-    -- Like the limits of the domains, this keeps every key of an index within what a page takes.
+    -- The limits keep every key of an index within what a page takes.
+    CONSTRAINT workspace_plugins_plugin_name_check
+        CHECK (pg_catalog.octet_length(plugin_name) OPERATOR(pg_catalog.>=) 1
+           AND pg_catalog.octet_length(plugin_name) OPERATOR(pg_catalog.<=) 255),
     CONSTRAINT workspace_plugins_tracked_ref_check
         CHECK (pg_catalog.octet_length(tracked_ref) OPERATOR(pg_catalog.<=) 512)
 );

@@ -197,6 +197,8 @@ CREATE FUNCTION @extschema@.judge_plugin_install(
 )
     LANGUAGE plpgsql STABLE PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
+    -- Not as its callers have it: this is called once for each commit.
+    SET plan_cache_mode = auto
 AS $$
 DECLARE
     kind constant text := @extschema@.tracked_ref_kind(target.tracked_ref);

@@ -66,10 +66,10 @@ impl Schema {
         quoted.to_string_lossy().into_owned()
     }
 
-    fn type_oid(&self, name: &CStr) -> Option<pg_sys::Oid> {
+    fn type_oid(&self, name: &CStr) -> pg_sys::Oid {
         let zero = pg_sys::Datum::from(0);
         // SAFETY: a look-up by name and schema in the system cache for just that.
-        let oid = unsafe {
+        unsafe {
             pg_sys::GetSysCacheOid(
                 pg_sys::SysCacheIdentifier::TYPENAMENSP as i32,
                 pg_sys::Anum_pg_type_oid as pg_sys::AttrNumber,
@@ -78,8 +78,7 @@ impl Schema {
                 zero,
                 zero,
             )
-        };
-        (oid != pg_sys::InvalidOid).then_some(oid)
+        }
     }
 }
 
@@ -87,8 +86,8 @@ impl Schema {
 #[derive(Clone, Copy)]
 pub enum Type {
     Server(pg_sys::Oid),
-    /// A domain of the extension over text, by name: for values that have passed its CHECK already,
-    /// so that the statement does not call it again. Text where the catalog has no such domain yet.
+    /// A domain of the extension, by name: for values that have passed its CHECK already, so that
+    /// the statement does not call it again.
     Domain(&'static CStr),
 }
 
@@ -96,7 +95,7 @@ impl Type {
     fn oid(self, schema: &Schema) -> pg_sys::Oid {
         match self {
             Self::Server(oid) => oid,
-            Self::Domain(name) => schema.type_oid(name).unwrap_or(pg_sys::TEXTOID),
+            Self::Domain(name) => schema.type_oid(name),
         }
     }
 }

@@ -19,7 +19,7 @@ const NAME: &str = "record_workspace_plugin_install";
 
 const TYPES: [Type; 5] = [
     Type::Server(pg_sys::UUIDOID),
-    Type::Domain(c"plugin_name"),
+    Type::Server(pg_sys::TEXTOID),
     Type::Domain(c"plugin_source"),
     Type::Domain(c"tracked_ref"),
     Type::Domain(c"commit_sha"),

@@ -31,7 +31,6 @@ fn observations_are_there_entirely_or_not_at_all() {
         install(&mut client, n);
         observe(&mut client, n, 1).unwrap();
     }
-    client.batch_execute("ANALYZE").unwrap();
     drop(client);
 
     let mut releases = [1; UPSTREAMS];

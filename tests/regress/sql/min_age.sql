@@ -99,4 +99,27 @@ SELECT count(*) FROM pending_plugin_updates;
 SELECT observe('tags/v1.0.0=a tags/v2024.1.0=d tags/v1.1.0=b', 30);
 SELECT * FROM queue();
 SELECT forget();
+
+-- Another minimum age counts at the next look, though nothing has changed upstream: the column …
+SELECT install(1, 'a', 'tag:latest', 'a'), install(1, 'exact', 'tag:v1.1.0', 'a');
+SELECT observe('tags/v1.0.0=a tags/v1.1.0=b', 0);
+SELECT plugin, state, ref, update FROM drift();
+UPDATE plugin_upstreams SET min_release_age = '10 minutes';
+SELECT observe('tags/v1.0.0=a tags/v1.1.0=b', 5);
+SELECT plugin, state, ref, update FROM drift();
+SELECT * FROM eligible();
+SELECT * FROM queue();
+-- … the setting, also for detect_plugin_drift() …
+UPDATE plugin_upstreams SET min_release_age = NULL;
+SELECT detect_plugin_drift(t(6)), detect_plugin_drift(t(6));
+SELECT plugin, state, ref, update FROM drift();
+SET pg_workspace_plugins.min_release_age = '20 minutes';
+SELECT detect_plugin_drift(t(7)), detect_plugin_drift(t(7));
+SELECT plugin, state, ref, update FROM drift();
+SELECT * FROM eligible();
+-- … and back.
+RESET pg_workspace_plugins.min_release_age;
+SELECT observe('tags/v1.0.0=a tags/v1.1.0=b', 8);
+SELECT plugin, state, ref, update FROM drift();
+SELECT forget();
 DROP FUNCTION eligible();

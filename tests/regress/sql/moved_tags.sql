@@ -92,3 +92,21 @@ SELECT states();
 SELECT forget();
 DROP FUNCTION accept(text, text);
 DROP FUNCTION states();
+
+-- Two tags of equal precedence on different commits: the higher by build metadata, then by name, is a new version.
+SELECT install(1, 'build', 'tag:latest', 'a'), install(2, 'name', 'tag:plugin-a/*', 'c');
+SELECT observe('tags/v1.0.0+1=a tags/v1.0.0+2=b tags/plugin-a/1.0.0=c tags/plugin-a/v1.0.0=d', 1);
+SELECT workspace, plugin, state, ref, update FROM drift();
+SELECT install(1, 'build', 'tag:latest', 'b'), install(2, 'name', 'tag:plugin-a/*', 'd');
+SELECT workspace, plugin, state, ref, update FROM drift();
+SELECT forget();
+
+-- The highest version of a range moved and is held; from below a jump, a lower one is wanted and queued all the same.
+SELECT install(1, 'calendar', 'tag:latest', '1'), install(2, 'versions', 'tag:latest', 'a');
+SELECT observe('tags/v1.0.0=a tags/v1.1.0=b tags/v2024.1.0=1', 1);
+SELECT observe('tags/v1.0.0=a tags/v1.1.0=b tags/v2024.1.0=2', 2);
+SELECT workspace, plugin, state, ref, update FROM drift();
+SELECT install(3, 'recorded now', 'tag:latest', 'a');
+SELECT record_workspace_plugin_installs(jsonb_build_array(jsonb_build_object('workspace_id', w(3), 'plugin_name', 'in a batch', 'source_raw', 'github://o/r', 'track', 'tag:latest', 'installed_sha', sha('a'))));
+SELECT workspace, plugin, state, ref, update FROM drift();
+SELECT forget();

@@ -148,3 +148,7 @@ SELECT plugin, state, ref, update FROM drift();
 SELECT count(*), count(gone_at) FROM plugin_upstream_refs;
 SELECT forget();
 DROP FUNCTION refuse(text);
+
+-- A time without end would make all that comes later stale.
+SELECT try($$SELECT observe_plugin_upstream('github.com/o/r', '{}', 'infinity')$$);
+SELECT try($$SELECT observe_plugin_ref('github.com/o/r', 'refs/heads/main', NULL, '-infinity')$$);

@@ -163,8 +163,8 @@ impl<'a> Repository<'a> {
         let state = match standing {
             Some(Ordering::Less) => "ahead",
             _ if self.has_moved(current) => "tag_moved",
-            Some(Ordering::Equal) => "retarget",
-            Some(Ordering::Greater) | None => "new_version",
+            Some(Ordering::Equal) if installed == Some(newest) => "retarget",
+            Some(Ordering::Equal | Ordering::Greater) | None => "new_version",
         };
         Ok((state, current.target()))
     }
