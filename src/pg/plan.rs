@@ -68,11 +68,13 @@ impl Schema {
 
     fn type_oid(&self, name: &CStr) -> pg_sys::Oid {
         let zero = pg_sys::Datum::from(0);
+        let cache = i32::try_from(pg_sys::SysCacheIdentifier::TYPENAMENSP).expect("one of dozens");
+        let column = pg_sys::AttrNumber::try_from(pg_sys::Anum_pg_type_oid).expect("a column");
         // SAFETY: a look-up by name and schema in the system cache for just that.
         unsafe {
             pg_sys::GetSysCacheOid(
-                pg_sys::SysCacheIdentifier::TYPENAMENSP as i32,
-                pg_sys::Anum_pg_type_oid as pg_sys::AttrNumber,
+                cache,
+                column,
                 pg_sys::Datum::from(name.as_ptr()),
                 pg_sys::Datum::from(self.oid),
                 zero,
