@@ -67,14 +67,26 @@ BEGIN
         SELECT n.workspace_id, n.plugin_name
         FROM ROWS FROM (unnest(workspaces), unnest(plugins)) AS n (workspace_id, plugin_name)
         JOIN @extschema@.plugin_update_queue AS q
-          ON q.workspace_id = n.workspace_id AND q.plugin_name = n.plugin_name AND q.status = 'pending'
+          ON q.workspace_id = n.workspace_id AND q.plugin_name = n.plugin_name AND q.status IN ('pending', 'deferred')
+        UNION
+        SELECT n.workspace_id, n.plugin_name
+        FROM ROWS FROM (unnest(workspaces), unnest(plugins)) AS n (workspace_id, plugin_name)
+        JOIN @extschema@.plugin_update_queue AS q
+          ON q.workspace_id = n.workspace_id AND q.plugin_name = n.plugin_name AND q.status = 'claimed'
         UNION
         SELECT n.workspace_id, n.plugin_name
         FROM ROWS FROM (unnest(workspaces), unnest(plugins)) AS n (workspace_id, plugin_name)
         JOIN @extschema@.workspace_plugins AS p
           ON p.workspace_id = n.workspace_id AND p.plugin_name = n.plugin_name
         JOIN @extschema@.plugin_targets AS t ON t.upstream = p.upstream AND t.tracked_ref = p.tracked_ref
-        WHERE p.installed_sha <> t.sha) AS u;
+        WHERE p.installed_sha <> t.sha
+        UNION
+        SELECT n.workspace_id, n.plugin_name
+        FROM ROWS FROM (unnest(workspaces), unnest(plugins)) AS n (workspace_id, plugin_name)
+        JOIN @extschema@.workspace_plugins AS p
+          ON p.workspace_id = n.workspace_id AND p.plugin_name = n.plugin_name
+        JOIN @extschema@.plugin_rollouts AS r ON r.upstream = p.upstream AND r.sha = p.installed_sha
+        WHERE p.tracked_ref <> 'none' AND r.state = 'rolled_back') AS u;
     IF unsettled_workspaces IS NOT NULL THEN
         derived := @extschema@.derive_plugin_updates(NULL, NULL, unsettled_workspaces, unsettled_plugins, at);
         PERFORM @extschema@.notify_plugin_updates(derived.queued);
@@ -166,16 +178,23 @@ BEGIN
     FOR subscription IN
         SELECT s.upstream, s.tracked_ref,
                t.upstream IS NULL OR (u.next_check_at = 'infinity' AND t.tracked_ref NOT LIKE 'sha:%') AS is_new,
-               t.eligible_at <= at OR t.min_release_age <> COALESCE(u.min_release_age, default_age) AS is_due
+               t.eligible_at <= at OR t.next_sha IS NOT NULL
+                   OR t.min_release_age <> COALESCE(u.min_release_age, default_age) AS is_due
         FROM @extschema@.plugin_subscriptions() AS s
         LEFT JOIN @extschema@.plugin_targets AS t ON t.upstream = s.upstream AND t.tracked_ref = s.tracked_ref
         LEFT JOIN @extschema@.plugin_upstreams AS u ON u.upstream = s.upstream
         WHERE t.upstream IS NULL OR (u.next_check_at = 'infinity' AND t.tracked_ref NOT LIKE 'sha:%')
-           OR t.eligible_at <= at OR t.min_release_age <> COALESCE(u.min_release_age, default_age)
+           OR t.eligible_at <= at OR t.next_sha IS NOT NULL
+           OR t.min_release_age <> COALESCE(u.min_release_age, default_age)
            OR (t.sha IS NOT NULL AND (s.lowest_sha, s.highest_sha) IS DISTINCT FROM (t.sha::text, t.sha::text))
+           OR EXISTS (SELECT FROM @extschema@.plugin_rollouts AS r
+                      WHERE r.upstream = s.upstream AND r.sha = t.sha AND r.state = 'rolled_back')
         UNION
         SELECT q.upstream, q.tracked_ref, false, NULL
-        FROM @extschema@.plugin_update_queue AS q WHERE q.status = 'pending'
+        FROM @extschema@.plugin_update_queue AS q WHERE q.status IN ('pending', 'deferred')
+        UNION
+        SELECT q.upstream, q.tracked_ref, false, NULL
+        FROM @extschema@.plugin_update_queue AS q WHERE q.status = 'claimed'
         ORDER BY 1, 2
     LOOP
         IF subscription.is_new THEN
@@ -221,6 +240,7 @@ AS $$
         WHEN 'ambiguous_ref' THEN 'there is a branch and a tag of this name: name it in full, as ref:refs/heads/…'
         WHEN 'no_candidate' THEN 'no tag upstream matches' || COALESCE('; one reaches its minimum age at ' || $4, '')
         WHEN 'tag_moved' THEN format('%s points to another commit than before: held until accept_moved_tag()', $2)
+        WHEN 'rollback' THEN 'the installed release was rolled back'
         ELSE format('%s is to be installed', COALESCE($2, 'the pinned commit'))
     END
 $$;
@@ -228,38 +248,67 @@ COMMENT ON FUNCTION @extschema@.plugin_drift_reason(text, text, text, timestampt
     'A state of drift in words.';
 
 CREATE VIEW @extschema@.workspace_plugin_drift AS
-SELECT d.*,
+SELECT d.workspace_id, d.plugin_name, d.upstream, d.tracked_ref, d.state, d.installed_sha, d.target_ref, d.target_sha,
+       d.since, d.eligible_at,
        q.id AS update_id,
        q.status AS update_status,
        CASE
-           WHEN q.status OPERATOR(pg_catalog.=) 'dismissed' THEN pg_catalog.concat_ws(': ', 'dismissed', q.reason)
-           ELSE @extschema@.plugin_drift_reason(d.state, d.target_ref, u.last_error, d.eligible_at)
+           WHEN q.status OPERATOR(pg_catalog.=) ANY (ARRAY['dismissed', 'failed']) THEN q.hold
+           WHEN q.status IS NULL AND r.state IS NOT NULL AND d.is_wanted
+               THEN pg_catalog.concat_ws(': ', CASE r.state WHEN 'aborted' THEN 'the release was given up'
+                                                            ELSE 'the release was rolled back' END, r.reason)
+           ELSE pg_catalog.concat_ws('; ', @extschema@.plugin_drift_reason(
+               d.state, d.target_ref, u.last_error, d.eligible_at), q.hold,
+               CASE WHEN d.next_sha IS NOT NULL
+                    THEN pg_catalog.format('%s follows when this release has reached every tier', d.next_sha) END)
        END AS reason
 FROM (
     SELECT p.workspace_id, p.plugin_name, p.upstream, p.tracked_ref,
-           CASE WHEN p.upstream IS NULL THEN 'no_upstream' ELSE j.state END AS state,
+           CASE WHEN p.upstream IS NULL THEN 'no_upstream' WHEN b.sha IS NOT NULL THEN 'rollback' ELSE j.state END AS state,
            p.installed_sha, j.ref AS target_ref, j.sha AS target_sha,
            GREATEST(t.resolved_at, p.updated_at) AS since,
-           t.eligible_at
+           t.eligible_at,
+           t.next_sha,
+           COALESCE(j.state OPERATOR(pg_catalog.=) ANY (ARRAY[
+               'pin_mismatch', 'retarget', 'new_version', 'branch_advanced']), false) AS is_wanted
     FROM @extschema@.workspace_plugins AS p
     LEFT JOIN @extschema@.plugin_targets AS t
       ON t.upstream OPERATOR(pg_catalog.=) p.upstream AND t.tracked_ref OPERATOR(pg_catalog.=) p.tracked_ref
     LEFT JOIN LATERAL @extschema@.judge_plugin_install(t, p.installed_sha, pg_catalog.now()) AS j
       ON p.upstream IS NOT NULL
+    LEFT JOIN @extschema@.plugin_rollouts AS b
+      ON b.upstream OPERATOR(pg_catalog.=) p.upstream AND b.sha OPERATOR(pg_catalog.=) p.installed_sha
+     AND b.state OPERATOR(pg_catalog.=) 'rolled_back'
     WHERE p.tracked_ref OPERATOR(pg_catalog.<>) 'none'
 ) AS d
 LEFT JOIN @extschema@.plugin_upstreams AS u ON u.upstream OPERATOR(pg_catalog.=) d.upstream
+LEFT JOIN @extschema@.plugin_rollouts AS r
+  ON r.upstream OPERATOR(pg_catalog.=) d.upstream AND r.sha OPERATOR(pg_catalog.=) d.target_sha
+ AND r.state OPERATOR(pg_catalog.=) ANY (ARRAY['aborted', 'rolled_back'])
 LEFT JOIN LATERAL (
-    SELECT o.* FROM (
-        SELECT q.id, q.status, q.reason FROM @extschema@.plugin_update_queue AS q
+    SELECT o.id, o.status, @extschema@.plugin_update_hold(o, pg_catalog.clock_timestamp()) AS hold
+    FROM (
+        SELECT q.* FROM @extschema@.plugin_update_queue AS q
+        WHERE q.workspace_id OPERATOR(pg_catalog.=) d.workspace_id
+          AND q.plugin_name OPERATOR(pg_catalog.=) d.plugin_name
+          AND (q.target_sha OPERATOR(pg_catalog.=) d.target_sha OR d.state OPERATOR(pg_catalog.=) 'rollback')
+          AND q.status OPERATOR(pg_catalog.=) ANY (ARRAY['pending', 'deferred'])
+        UNION ALL
+        SELECT q.* FROM @extschema@.plugin_update_queue AS q
+        WHERE q.workspace_id OPERATOR(pg_catalog.=) d.workspace_id
+          AND q.plugin_name OPERATOR(pg_catalog.=) d.plugin_name
+          AND q.status OPERATOR(pg_catalog.=) 'claimed'
+        UNION ALL
+        SELECT q.* FROM @extschema@.plugin_update_queue AS q
         WHERE q.workspace_id OPERATOR(pg_catalog.=) d.workspace_id
           AND q.plugin_name OPERATOR(pg_catalog.=) d.plugin_name
           AND q.target_sha OPERATOR(pg_catalog.=) d.target_sha AND q.status OPERATOR(pg_catalog.=) 'dismissed'
         UNION ALL
-        SELECT q.id, q.status, q.reason FROM @extschema@.plugin_update_queue AS q
+        SELECT q.* FROM @extschema@.plugin_update_queue AS q
         WHERE q.workspace_id OPERATOR(pg_catalog.=) d.workspace_id
           AND q.plugin_name OPERATOR(pg_catalog.=) d.plugin_name
-          AND q.target_sha OPERATOR(pg_catalog.=) d.target_sha AND q.status OPERATOR(pg_catalog.=) 'pending'
+          AND q.target_sha OPERATOR(pg_catalog.=) d.target_sha
+          AND q.current_sha OPERATOR(pg_catalog.=) d.installed_sha AND q.status OPERATOR(pg_catalog.=) 'failed'
     ) AS o LIMIT 1) AS q ON true;
 COMMENT ON VIEW @extschema@.workspace_plugin_drift IS
     'Every install that tracks something: how it stands to upstream, and why.';
@@ -268,35 +317,37 @@ COMMENT ON COLUMN @extschema@.workspace_plugin_drift.plugin_name IS 'The plugin.
 COMMENT ON COLUMN @extschema@.workspace_plugin_drift.upstream IS 'The repository; NULL where the source names none.';
 COMMENT ON COLUMN @extschema@.workspace_plugin_drift.tracked_ref IS 'What the install follows.';
 COMMENT ON COLUMN @extschema@.workspace_plugin_drift.state IS
-    'in_sync, ahead; pin_mismatch, retarget, new_version, branch_advanced: queued; tag_moved: held; unknown_baseline, no_upstream, unobserved, unresolvable, ref_missing, ambiguous_ref, no_candidate: cannot be told.';
+    'in_sync, ahead; pin_mismatch, retarget, new_version, branch_advanced, rollback: queued; tag_moved: held; unknown_baseline, no_upstream, unobserved, unresolvable, ref_missing, ambiguous_ref, no_candidate: cannot be told.';
 COMMENT ON COLUMN @extschema@.workspace_plugin_drift.installed_sha IS 'The commit that is installed.';
 COMMENT ON COLUMN @extschema@.workspace_plugin_drift.target_ref IS 'The ref that is followed, in full.';
 COMMENT ON COLUMN @extschema@.workspace_plugin_drift.target_sha IS 'The commit that it points to.';
 COMMENT ON COLUMN @extschema@.workspace_plugin_drift.since IS 'Since when it is like this.';
 COMMENT ON COLUMN @extschema@.workspace_plugin_drift.eligible_at IS 'When the next tag reaches its minimum age.';
-COMMENT ON COLUMN @extschema@.workspace_plugin_drift.update_id IS 'The update that waits, or was dismissed, for it.';
+COMMENT ON COLUMN @extschema@.workspace_plugin_drift.update_id IS 'The update that waits for it, is under way, failed or was dismissed.';
 COMMENT ON COLUMN @extschema@.workspace_plugin_drift.update_status IS 'Its status.';
 COMMENT ON COLUMN @extschema@.workspace_plugin_drift.reason IS 'The state in words, and what is missing for more.';
 
 CREATE VIEW @extschema@.pending_plugin_updates AS
 SELECT q.id, q.workspace_id, q.plugin_name, q.tracked_ref, q.kind, q.current_sha,
-       q.target_sha AS latest_sha, q.target_ref, q.upstream, q.status, q.created_at, q.waiting_since
+       q.target_sha AS latest_sha, q.target_ref, q.upstream, q.status, q.created_at, q.waiting_since,
+       NULLIF(q.rollout_tier, '') AS rollout_tier, q.due_at, q.attempts, q.last_error
 FROM @extschema@.plugin_update_queue AS q
 JOIN @extschema@.workspace_plugins AS p
   ON p.workspace_id OPERATOR(pg_catalog.=) q.workspace_id AND p.plugin_name OPERATOR(pg_catalog.=) q.plugin_name
  AND p.upstream OPERATOR(pg_catalog.=) q.upstream AND p.tracked_ref OPERATOR(pg_catalog.=) q.tracked_ref
-WHERE q.status OPERATOR(pg_catalog.=) 'pending';
+WHERE q.status OPERATOR(pg_catalog.=) ANY (ARRAY['pending', 'deferred']);
 COMMENT ON VIEW @extschema@.pending_plugin_updates IS 'The updates that wait, as an admin endpoint lists them.';
 COMMENT ON COLUMN @extschema@.pending_plugin_updates.id IS 'The update''s id, which always means this commit.';
 COMMENT ON COLUMN @extschema@.pending_plugin_updates.workspace_id IS 'The workspace.';
 COMMENT ON COLUMN @extschema@.pending_plugin_updates.plugin_name IS 'The plugin.';
 COMMENT ON COLUMN @extschema@.pending_plugin_updates.tracked_ref IS 'What the install follows.';
-COMMENT ON COLUMN @extschema@.pending_plugin_updates.kind IS 'pin_mismatch, retarget, new_version or branch_advanced.';
+COMMENT ON COLUMN @extschema@.pending_plugin_updates.kind IS
+    'pin_mismatch, retarget, new_version, branch_advanced or rollback.';
 COMMENT ON COLUMN @extschema@.pending_plugin_updates.current_sha IS 'The commit that is installed.';
 COMMENT ON COLUMN @extschema@.pending_plugin_updates.latest_sha IS 'The commit that is to be installed.';
 COMMENT ON COLUMN @extschema@.pending_plugin_updates.target_ref IS 'Its ref; NULL for a pinned commit.';
 COMMENT ON COLUMN @extschema@.pending_plugin_updates.upstream IS 'The repository.';
-COMMENT ON COLUMN @extschema@.pending_plugin_updates.status IS 'pending.';
+COMMENT ON COLUMN @extschema@.pending_plugin_updates.status IS 'pending; or deferred, where it was delivered but is not in use yet.';
 COMMENT ON COLUMN @extschema@.pending_plugin_updates.created_at IS 'When this commit was first wanted.';
 COMMENT ON COLUMN @extschema@.pending_plugin_updates.waiting_since IS 'When any update was first wanted, through all superseded since.';
 
@@ -369,13 +420,19 @@ SELECT i.installs,
        COALESCE(c.by_state, '{}') AS by_state,
        u.upstreams, u.never_observed, u.failing, u.oldest_observation_at,
        (SELECT pg_catalog.count(*) FROM @extschema@.plugin_update_queue AS q
-        WHERE q.status OPERATOR(pg_catalog.=) 'pending') AS pending_updates,
+        WHERE q.status OPERATOR(pg_catalog.=) ANY (ARRAY['pending', 'deferred'])) AS pending_updates,
        EXISTS (SELECT FROM @extschema@.workspace_plugins AS p WHERE p.tracked_ref OPERATOR(pg_catalog.<>) 'none')
        AND NOT EXISTS (
            SELECT FROM @extschema@.plugin_targets AS e
            JOIN @extschema@.workspace_plugins AS p
              ON p.upstream OPERATOR(pg_catalog.=) e.upstream AND p.tracked_ref OPERATOR(pg_catalog.=) e.tracked_ref
-           WHERE e.state OPERATOR(pg_catalog.=) 'resolved' AND p.installed_sha IS NOT NULL) AS vacuous
+           WHERE e.state OPERATOR(pg_catalog.=) 'resolved' AND p.installed_sha IS NOT NULL) AS vacuous,
+       (SELECT pg_catalog.count(*) FROM @extschema@.plugin_update_queue AS q
+        WHERE q.status OPERATOR(pg_catalog.=) 'claimed') AS claimed_updates,
+       (SELECT pg_catalog.count(*) FROM @extschema@.plugin_update_queue AS q
+        WHERE q.status OPERATOR(pg_catalog.=) 'failed') AS failed_updates,
+       (SELECT pg_catalog.count(*) FROM @extschema@.plugin_rollouts AS r
+        WHERE r.state OPERATOR(pg_catalog.=) 'paused' AND r.state OPERATOR(pg_catalog.<>) 'active') AS paused_rollouts
 FROM @extschema@.plugin_install_count(false) AS i
 CROSS JOIN @extschema@.plugin_install_count(true) AS t
 CROSS JOIN (
@@ -415,6 +472,9 @@ COMMENT ON COLUMN @extschema@.plugin_tracking_health.oldest_observation_at IS 'T
 COMMENT ON COLUMN @extschema@.plugin_tracking_health.pending_updates IS 'Updates that wait.';
 COMMENT ON COLUMN @extschema@.plugin_tracking_health.vacuous IS
     'Something tracks, yet nothing can drift: every tracked install is unresolved or of unknown commit.';
+COMMENT ON COLUMN @extschema@.plugin_tracking_health.claimed_updates IS 'Updates that are under way.';
+COMMENT ON COLUMN @extschema@.plugin_tracking_health.failed_updates IS 'Updates that failed for good.';
+COMMENT ON COLUMN @extschema@.plugin_tracking_health.paused_rollouts IS 'Releases that are paused.';
 
 REVOKE ALL ON FUNCTION @extschema@.track_plugin_upstream(text, @extschema@.tracked_ref, text, timestamptz) FROM PUBLIC;
 REVOKE ALL ON FUNCTION @extschema@.settle_plugin_installs(uuid[], text[], timestamptz) FROM PUBLIC;

@@ -22,6 +22,34 @@ AS $$
 $$;
 COMMENT ON FUNCTION @extschema@.plugin_observation(text) IS 'An observation that did nothing yet.';
 
+CREATE FUNCTION @extschema@.is_awaited_plugin_target(
+    old @extschema@.plugin_targets, new @extschema@.plugin_targets, at timestamptz
+) RETURNS boolean
+    LANGUAGE plpgsql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    bakes constant interval := COALESCE((SELECT sum(t.bake) FROM @extschema@.rollout_tiers AS t), interval '0');
+BEGIN
+    -- A newer release starts at the first tier again, so that of a branch that moves all the time the
+    -- later tiers would never get anything. Once one of their workspaces has waited for an hour longer
+    -- than all tiers bake, the release under way is seen through; not for ever, if it is stuck.
+    RETURN old.state = 'resolved' AND new.state = 'resolved'
+       AND EXISTS (
+           SELECT FROM @extschema@.plugin_rollouts AS r
+           JOIN @extschema@.plugin_rollout_lanes AS l ON l.upstream = r.upstream AND l.sha = r.sha
+           JOIN @extschema@.plugin_update_queue AS q
+             ON q.upstream = l.upstream AND q.target_sha = l.sha AND q.rollout_tier = l.tier
+            AND q.status IN ('pending', 'deferred')
+           WHERE r.upstream = old.upstream AND r.sha = old.sha AND r.state = 'active'
+             AND at < r.created_at + 2 * bakes + interval '1 hour'
+             AND l.opened_at IS NULL
+             AND q.tracked_ref = old.tracked_ref AND q.waiting_since < at - bakes - interval '1 hour');
+END
+$$;
+COMMENT ON FUNCTION @extschema@.is_awaited_plugin_target(@extschema@.plugin_targets, @extschema@.plugin_targets, timestamptz) IS
+    'Whether later tiers have waited for long enough that a newer release has to wait for the one under way.';
+
 CREATE FUNCTION @extschema@.retarget_plugin_upstream(
     upstream text, at timestamptz, before @extschema@.plugin_observation
 ) RETURNS @extschema@.plugin_observation
@@ -46,12 +74,18 @@ BEGIN
         WHERE t.upstream = retarget_plugin_upstream.upstream ORDER BY t.tracked_ref
     LOOP
         new := @extschema@.resolve_plugin_target(old.upstream, old.tracked_ref, at);
-        CONTINUE WHEN (new.state, new.ref, new.sha, new.eligible_at, new.min_release_age)
-                      IS NOT DISTINCT FROM (old.state, old.ref, old.sha, old.eligible_at, old.min_release_age)
+        IF new.sha <> old.sha AND @extschema@.is_awaited_plugin_target(old, new, at) THEN
+            UPDATE @extschema@.plugin_targets AS t SET next_sha = new.sha
+            WHERE t.upstream = old.upstream AND t.tracked_ref = old.tracked_ref AND t.next_sha IS DISTINCT FROM new.sha;
+            CONTINUE;
+        END IF;
+        CONTINUE WHEN (new.state, new.ref, new.sha, new.eligible_at, new.min_release_age, new.next_sha)
+                      IS NOT DISTINCT FROM
+                      (old.state, old.ref, old.sha, old.eligible_at, old.min_release_age, old.next_sha)
                   AND (NOT tags_changed OR @extschema@.tracked_ref_stream(new.tracked_ref) IS NULL);
         UPDATE @extschema@.plugin_targets AS t
         SET state = new.state, ref = new.ref, sha = new.sha, eligible_at = new.eligible_at,
-            min_release_age = new.min_release_age,
+            min_release_age = new.min_release_age, next_sha = NULL,
             resolved_at = CASE WHEN (new.state, new.sha) IS DISTINCT FROM (old.state, old.sha)
                                THEN new.resolved_at ELSE old.resolved_at END
         WHERE t.upstream = new.upstream AND t.tracked_ref = new.tracked_ref;
@@ -211,7 +245,7 @@ BEGIN
         IF u.last_checked_at IS NULL OR report.outcome = 'changed' OR EXISTS (
             SELECT FROM @extschema@.plugin_targets AS t
             WHERE t.upstream = u.upstream
-              AND (t.eligible_at <= observed_at
+              AND (t.eligible_at <= observed_at OR t.next_sha IS NOT NULL
                    OR t.min_release_age <> (SELECT @extschema@.plugin_min_release_age(u.upstream)))) THEN
             report := @extschema@.retarget_plugin_upstream(u.upstream, observed_at, report);
         END IF;

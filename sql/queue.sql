@@ -16,29 +16,53 @@ CREATE TABLE @extschema@.plugin_update_queue (
     created_at timestamptz NOT NULL,
     waiting_since timestamptz NOT NULL,
     finished_at timestamptz,
+    rollout_tier text COLLATE pg_catalog."C" NOT NULL DEFAULT '',
+    due_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+    attempts integer NOT NULL DEFAULT 0,
+    last_error text,
+    claimed_by text,
+    claimed_at timestamptz,
+    claim_token uuid,
+    leased_until timestamptz,
+    is_outdated boolean NOT NULL DEFAULT false,
     CONSTRAINT plugin_update_queue_pkey PRIMARY KEY (id, workspace_id),
     CONSTRAINT plugin_update_queue_kind_check CHECK (kind OPERATOR(pg_catalog.=) ANY (ARRAY[
-        'pin_mismatch', 'retarget', 'new_version', 'branch_advanced'])),
+        'pin_mismatch', 'retarget', 'new_version', 'branch_advanced', 'rollback'])),
     CONSTRAINT plugin_update_queue_status_check CHECK (status OPERATOR(pg_catalog.=) ANY (ARRAY[
         'pending', 'claimed', 'applied', 'deferred', 'failed', 'dismissed', 'superseded', 'cancelled'])),
     CONSTRAINT plugin_update_queue_finished_check CHECK (
         (status OPERATOR(pg_catalog.=) ANY (ARRAY['pending', 'claimed', 'deferred']))
-        OPERATOR(pg_catalog.=) (finished_at IS NULL))
+        OPERATOR(pg_catalog.=) (finished_at IS NULL)),
+    CONSTRAINT plugin_update_queue_claimed_check CHECK (
+        (status OPERATOR(pg_catalog.=) 'claimed')
+            OPERATOR(pg_catalog.=) (claim_token IS NOT NULL AND leased_until IS NOT NULL))
 );
+-- What waits, and what is under way: one each for an install.
 CREATE UNIQUE INDEX plugin_update_queue_pending_key
     ON @extschema@.plugin_update_queue (workspace_id, plugin_name)
-    WHERE status OPERATOR(pg_catalog.=) 'pending';
+    WHERE status OPERATOR(pg_catalog.=) ANY (ARRAY['pending', 'deferred']);
 CREATE UNIQUE INDEX plugin_update_queue_claimed_key
     ON @extschema@.plugin_update_queue (workspace_id, plugin_name)
     WHERE status OPERATOR(pg_catalog.=) 'claimed';
+-- The verdicts that stick.
 CREATE UNIQUE INDEX plugin_update_queue_dismissed_key
     ON @extschema@.plugin_update_queue (workspace_id, plugin_name, target_sha)
     WHERE status OPERATOR(pg_catalog.=) 'dismissed';
-CREATE INDEX plugin_update_queue_subscription_idx
-    ON @extschema@.plugin_update_queue (upstream, tracked_ref)
-    WHERE status OPERATOR(pg_catalog.=) 'pending';
-CREATE INDEX plugin_update_queue_finished_at_idx
-    ON @extschema@.plugin_update_queue (finished_at) WHERE finished_at IS NOT NULL;
+CREATE INDEX plugin_update_queue_failed_idx
+    ON @extschema@.plugin_update_queue (workspace_id, plugin_name, target_sha)
+    WHERE status OPERATOR(pg_catalog.=) 'failed';
+-- What a claim reads, lane by lane, and what is left to do in a lane.
+CREATE INDEX plugin_update_queue_lane_idx
+    ON @extschema@.plugin_update_queue (upstream, target_sha, rollout_tier, due_at)
+    WHERE status OPERATOR(pg_catalog.=) ANY (ARRAY['pending', 'deferred']);
+-- What became of a lane's updates, and when.
+CREATE INDEX plugin_update_queue_outcome_idx
+    ON @extschema@.plugin_update_queue (upstream, target_sha, rollout_tier, status, finished_at)
+    WHERE status OPERATOR(pg_catalog.=) ANY (ARRAY['claimed', 'applied', 'failed']);
+-- What is under way in a tier, and whose lease has run out.
+CREATE INDEX plugin_update_queue_lease_idx
+    ON @extschema@.plugin_update_queue (rollout_tier, leased_until)
+    WHERE status OPERATOR(pg_catalog.=) 'claimed';
 COMMENT ON TABLE @extschema@.plugin_update_queue IS
     'The updates that are wanted, and what became of those that were. An id always means one commit.';
 COMMENT ON COLUMN @extschema@.plugin_update_queue.id IS 'The update''s id.';
@@ -47,7 +71,7 @@ COMMENT ON COLUMN @extschema@.plugin_update_queue.plugin_name IS 'Which plugin.'
 COMMENT ON COLUMN @extschema@.plugin_update_queue.upstream IS 'From which repository.';
 COMMENT ON COLUMN @extschema@.plugin_update_queue.tracked_ref IS 'What the install follows.';
 COMMENT ON COLUMN @extschema@.plugin_update_queue.kind IS
-    'Why: pin_mismatch, retarget, new_version or branch_advanced.';
+    'Why: pin_mismatch, retarget, new_version, branch_advanced or rollback.';
 COMMENT ON COLUMN @extschema@.plugin_update_queue.current_sha IS 'The commit that is installed.';
 COMMENT ON COLUMN @extschema@.plugin_update_queue.target_ref IS 'The ref that is to be installed; NULL for a pinned commit.';
 COMMENT ON COLUMN @extschema@.plugin_update_queue.target_sha IS 'The commit that is to be installed.';
@@ -58,6 +82,20 @@ COMMENT ON COLUMN @extschema@.plugin_update_queue.created_at IS 'When this commi
 COMMENT ON COLUMN @extschema@.plugin_update_queue.waiting_since IS
     'When any update was first wanted, through all that were superseded since.';
 COMMENT ON COLUMN @extschema@.plugin_update_queue.finished_at IS 'When it ended; NULL while it is open.';
+COMMENT ON COLUMN @extschema@.plugin_update_queue.rollout_tier IS
+    'The tier that its workspace is in; empty: none.';
+COMMENT ON COLUMN @extschema@.plugin_update_queue.due_at IS 'Before this it is not handed out.';
+COMMENT ON COLUMN @extschema@.plugin_update_queue.attempts IS
+    'How many attempts have failed; a lease that ran out counts as one.';
+COMMENT ON COLUMN @extschema@.plugin_update_queue.last_error IS 'Why the last attempt failed.';
+COMMENT ON COLUMN @extschema@.plugin_update_queue.claimed_by IS 'The worker that it was handed to last.';
+COMMENT ON COLUMN @extschema@.plugin_update_queue.claimed_at IS 'When.';
+COMMENT ON COLUMN @extschema@.plugin_update_queue.claim_token IS
+    'What proves that a worker is the one that it was handed to; NULL unless it is claimed.';
+COMMENT ON COLUMN @extschema@.plugin_update_queue.leased_until IS
+    'Until when the worker may take; NULL unless it is claimed.';
+COMMENT ON COLUMN @extschema@.plugin_update_queue.is_outdated IS
+    'It is claimed, but something else is wanted by now.';
 
 SELECT pg_catalog.pg_extension_config_dump('@extschema@.plugin_update_queue'::pg_catalog.regclass, '');
 
@@ -73,156 +111,49 @@ AS $$
                    WHEN p.upstream IS DISTINCT FROM ended.upstream THEN 'installed from another source'
                    ELSE (SELECT CASE j.state
                                     WHEN 'in_sync' THEN 'converged'
-                                    ELSE j.state END
+                                    ELSE COALESCE(r.state, j.state) END
                          FROM @extschema@.judge_plugin_install(t, p.installed_sha, at) AS j)
                END
         FROM @extschema@.workspace_plugins AS p
         LEFT JOIN @extschema@.plugin_targets AS t
           ON t.upstream = p.upstream AND t.tracked_ref = p.tracked_ref
+        LEFT JOIN @extschema@.plugin_rollouts AS r
+          ON r.upstream = ended.upstream AND r.sha = ended.target_sha AND r.state IN ('aborted', 'rolled_back')
         WHERE p.workspace_id = ended.workspace_id AND p.plugin_name = ended.plugin_name),
         'uninstalled')
 $$;
 COMMENT ON FUNCTION @extschema@.plugin_update_end_reason(@extschema@.plugin_update_queue, timestamptz) IS
     'Why an update is no longer wanted.';
 
--- Brings the queue to what is wanted, for the installs of one subscription, or for those named.
--- Whoever calls it holds the locks of the subscriptions.
-CREATE FUNCTION @extschema@.derive_plugin_updates(
-    upstream text, tracked @extschema@.tracked_ref, workspaces uuid[], plugins text[], at timestamptz,
-    OUT queued bigint, OUT superseded bigint, OUT cancelled bigint
-)
-    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
-    SET search_path = pg_catalog, pg_temp
-    -- One generic plan cannot suit one install and a hundred thousand.
-    SET plan_cache_mode = force_custom_plan
-AS $$
-BEGIN
-    WITH named AS (
-        SELECT n.workspace_id, n.plugin_name
-        FROM ROWS FROM (unnest(workspaces), unnest(plugins)) AS n (workspace_id, plugin_name)
-    ), subscribed AS (
-        SELECT t.* FROM @extschema@.plugin_targets AS t
-        WHERE t.upstream = derive_plugin_updates.upstream AND t.tracked_ref = tracked
-    ), differing AS NOT MATERIALIZED (
-        -- Two ranges of the index: what is on the target already is never looked at.
-        SELECT p.workspace_id, p.plugin_name, p.upstream, p.tracked_ref, p.installed_sha
-        FROM subscribed AS t
-        JOIN @extschema@.workspace_plugins AS p
-          ON p.upstream = t.upstream AND p.tracked_ref = t.tracked_ref
-         AND p.tracked_ref <> 'none' AND p.installed_sha < t.sha
-        UNION ALL
-        SELECT p.workspace_id, p.plugin_name, p.upstream, p.tracked_ref, p.installed_sha
-        FROM subscribed AS t
-        JOIN @extschema@.workspace_plugins AS p
-          ON p.upstream = t.upstream AND p.tracked_ref = t.tracked_ref
-         AND p.tracked_ref <> 'none' AND p.installed_sha > t.sha
-        UNION ALL
-        SELECT p.workspace_id, p.plugin_name, p.upstream, p.tracked_ref, p.installed_sha
-        FROM named AS n
-        JOIN @extschema@.workspace_plugins AS p
-          ON p.workspace_id = n.workspace_id AND p.plugin_name = n.plugin_name
-        WHERE p.tracked_ref <> 'none' AND p.installed_sha IS NOT NULL
-    ), judged AS MATERIALIZED (
-        -- Each commit once, however many have it.
-        SELECT d.upstream, d.tracked_ref, d.installed_sha, j.state, j.ref, j.sha
-        FROM (SELECT DISTINCT d.upstream, d.tracked_ref, d.installed_sha FROM differing AS d) AS d
-        JOIN @extschema@.plugin_targets AS t ON t.upstream = d.upstream AND t.tracked_ref = d.tracked_ref
-        CROSS JOIN LATERAL @extschema@.judge_plugin_install(t, d.installed_sha, at) AS j
-    ), wanted AS MATERIALIZED (
-        -- Full joins here and below, for those are never nested loops, whatever the planner expects
-        -- of tables that nobody has analyzed.
-        SELECT d.workspace_id, d.plugin_name, d.upstream, d.tracked_ref, j.state, d.installed_sha, j.ref, j.sha
-        FROM differing AS d
-        FULL JOIN judged AS j ON j.upstream = d.upstream AND j.tracked_ref = d.tracked_ref
-                             AND j.installed_sha = d.installed_sha
-        WHERE COALESCE(j.state, '') IN ('pin_mismatch', 'retarget', 'new_version', 'branch_advanced')
-          AND (NOT EXISTS (SELECT FROM @extschema@.plugin_update_queue AS q WHERE q.status = 'dismissed')
-               OR NOT EXISTS (
-                   SELECT FROM @extschema@.plugin_update_queue AS q
-                   WHERE q.workspace_id = d.workspace_id AND q.plugin_name = d.plugin_name
-                     AND q.target_sha = j.sha AND q.status = 'dismissed'))
-          AND (NOT EXISTS (SELECT FROM @extschema@.plugin_update_queue AS q WHERE q.status = 'claimed')
-               OR NOT EXISTS (
-                   SELECT FROM @extschema@.plugin_update_queue AS q
-                   WHERE q.workspace_id = d.workspace_id AND q.plugin_name = d.plugin_name
-                     AND q.target_sha = j.sha AND q.status = 'claimed'))
-    ), open AS (
-        SELECT q.id, q.workspace_id, q.plugin_name, q.target_sha, q.waiting_since
-        FROM @extschema@.plugin_update_queue AS q
-        WHERE q.status = 'pending' AND q.upstream = derive_plugin_updates.upstream AND q.tracked_ref = tracked
-        UNION
-        SELECT q.id, q.workspace_id, q.plugin_name, q.target_sha, q.waiting_since
-        FROM @extschema@.plugin_update_queue AS q
-        JOIN named AS n ON n.workspace_id = q.workspace_id AND n.plugin_name = q.plugin_name
-        WHERE q.status = 'pending'
-        UNION
-        SELECT q.id, q.workspace_id, q.plugin_name, q.target_sha, q.waiting_since
-        FROM @extschema@.plugin_update_queue AS q
-        JOIN wanted AS w ON w.workspace_id = q.workspace_id AND w.plugin_name = q.plugin_name
-        WHERE q.status = 'pending'
-    ), step AS MATERIALIZED (
-        SELECT w.*, o.id AS open_id, o.workspace_id AS open_workspace_id, o.target_sha AS open_sha, o.waiting_since
-        FROM wanted AS w
-        FULL JOIN open AS o ON o.workspace_id = w.workspace_id AND o.plugin_name = w.plugin_name
-    ), ended AS (
-        UPDATE @extschema@.plugin_update_queue AS q
-        SET status = CASE WHEN s.sha IS NULL THEN 'cancelled' ELSE 'superseded' END,
-            reason = CASE WHEN s.sha IS NOT NULL THEN 'upstream moved to ' || s.sha
-                          ELSE @extschema@.plugin_update_end_reason(q, at) END,
-            finished_at = at
-        FROM step AS s
-        WHERE q.id = s.open_id AND q.workspace_id = s.open_workspace_id AND q.status = 'pending'
-          AND s.sha IS DISTINCT FROM s.open_sha
-        RETURNING q.status
-    ), refreshed AS (
-        UPDATE @extschema@.plugin_update_queue AS q
-        SET upstream = s.upstream, tracked_ref = s.tracked_ref, kind = s.state,
-            current_sha = s.installed_sha, target_ref = s.ref
-        FROM step AS s
-        WHERE q.id = s.open_id AND q.workspace_id = s.open_workspace_id AND q.status = 'pending'
-          AND s.sha = s.open_sha
-          AND (q.upstream, q.tracked_ref, q.kind, q.current_sha, q.target_ref)
-              IS DISTINCT FROM (s.upstream, s.tracked_ref, s.state, s.installed_sha, s.ref)
-        RETURNING 1
-    ), added AS (
-        -- Counting what has ended makes this wait for it: the unique index takes one row only.
-        INSERT INTO @extschema@.plugin_update_queue
-            (workspace_id, plugin_name, upstream, tracked_ref, kind, current_sha, target_ref, target_sha,
-             created_at, waiting_since)
-        SELECT s.workspace_id, s.plugin_name, s.upstream, s.tracked_ref, s.state, s.installed_sha,
-               s.ref, s.sha, at, COALESCE(s.waiting_since, at)
-        FROM step AS s
-        WHERE s.sha IS NOT NULL AND s.sha IS DISTINCT FROM s.open_sha AND (SELECT count(*) FROM ended) >= 0
-        ON CONFLICT (workspace_id, plugin_name) WHERE status = 'pending' DO NOTHING
-        RETURNING 1
-    )
-    SELECT (SELECT count(*) FROM added),
-           (SELECT count(*) FROM ended AS e WHERE e.status = 'superseded'),
-           (SELECT count(*) FROM ended AS e WHERE e.status = 'cancelled')
-    INTO queued, superseded, cancelled;
-END
-$$;
-COMMENT ON FUNCTION @extschema@.derive_plugin_updates(text, @extschema@.tracked_ref, uuid[], text[], timestamptz) IS
-    'Brings the queue to what is wanted, for the installs of one subscription or for those named. The caller holds the locks of the subscriptions.';
-
 CREATE FUNCTION @extschema@.cancel_removed_plugin_updates() RETURNS trigger
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+    upstreams text[];
+    shas text[];
 BEGIN
     -- An observation that is under way may be adding one.
     PERFORM FROM @extschema@.plugin_upstreams AS u
     WHERE u.upstream IN (SELECT r.upstream FROM removed AS r WHERE r.tracked_ref <> 'none')
     ORDER BY u.upstream FOR SHARE;
-    UPDATE @extschema@.plugin_update_queue AS q
-    SET status = 'cancelled', reason = 'uninstalled', finished_at = clock_timestamp()
-    FROM removed AS r
-    WHERE q.workspace_id = r.workspace_id AND q.plugin_name = r.plugin_name AND q.status = 'pending';
+    -- What is under way as well: its worker no longer owns it.
+    WITH ended AS (
+        UPDATE @extschema@.plugin_update_queue AS q
+        SET status = 'cancelled', reason = 'uninstalled', finished_at = clock_timestamp(),
+            claim_token = NULL, leased_until = NULL
+        FROM removed AS r
+        WHERE q.workspace_id = r.workspace_id AND q.plugin_name = r.plugin_name
+          AND q.status IN ('pending', 'deferred', 'claimed')
+        RETURNING q.upstream, q.target_sha::text
+    )
+    SELECT array_agg(e.upstream), array_agg(e.target_sha) INTO upstreams, shas FROM ended AS e;
+    PERFORM @extschema@.arm_plugin_rollouts(upstreams, shas);
     RETURN NULL;
 END
 $$;
 COMMENT ON FUNCTION @extschema@.cancel_removed_plugin_updates() IS
-    'Trigger: what is removed, by whatever way, has no update waiting.';
+    'Trigger: what is removed, by whatever way, has no update waiting, nor under way.';
 CREATE TRIGGER workspace_plugins_removed AFTER DELETE ON @extschema@.workspace_plugins
     REFERENCING OLD TABLE AS removed FOR EACH STATEMENT
     EXECUTE FUNCTION @extschema@.cancel_removed_plugin_updates();
@@ -231,19 +162,27 @@ CREATE FUNCTION @extschema@.cancel_resourced_plugin_updates() RETURNS trigger
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+    upstreams text[];
+    shas text[];
 BEGIN
     -- An observation of the repository that it came from may be under way.
     PERFORM FROM @extschema@.plugin_upstreams AS u WHERE u.upstream = OLD.upstream FOR SHARE;
-    UPDATE @extschema@.plugin_update_queue AS q
-    SET status = 'cancelled', finished_at = clock_timestamp(),
-        reason = CASE NEW.tracked_ref WHEN 'none' THEN 'no longer tracked' ELSE 'installed from another source' END
-    WHERE q.workspace_id = OLD.workspace_id AND q.plugin_name = OLD.plugin_name AND q.status = 'pending'
-      AND q.upstream = OLD.upstream;
+    WITH ended AS (
+        UPDATE @extschema@.plugin_update_queue AS q
+        SET status = 'cancelled', finished_at = clock_timestamp(), claim_token = NULL, leased_until = NULL,
+            reason = CASE NEW.tracked_ref WHEN 'none' THEN 'no longer tracked' ELSE 'installed from another source' END
+        WHERE q.workspace_id = OLD.workspace_id AND q.plugin_name = OLD.plugin_name
+          AND q.status IN ('pending', 'deferred', 'claimed') AND q.upstream = OLD.upstream
+        RETURNING q.upstream, q.target_sha::text
+    )
+    SELECT array_agg(e.upstream), array_agg(e.target_sha) INTO upstreams, shas FROM ended AS e;
+    PERFORM @extschema@.arm_plugin_rollouts(upstreams, shas);
     RETURN NULL;
 END
 $$;
 COMMENT ON FUNCTION @extschema@.cancel_resourced_plugin_updates() IS
-    'Trigger: what is installed from another repository has no update waiting from the one before.';
+    'Trigger: what is installed from another repository has no update waiting from the one before, nor under way.';
 CREATE TRIGGER workspace_plugins_resourced AFTER UPDATE ON @extschema@.workspace_plugins
     FOR EACH ROW WHEN (OLD.upstream IS NOT NULL AND OLD.tracked_ref OPERATOR(pg_catalog.<>) 'none'
         AND (NEW.upstream IS NULL OR NEW.upstream OPERATOR(pg_catalog.<>) OLD.upstream
@@ -258,7 +197,7 @@ BEGIN
     -- What is left of an earlier workspace of this id.
     UPDATE @extschema@.plugin_update_queue AS q
     SET status = 'cancelled', reason = 'uninstalled'
-    WHERE q.workspace_id = NEW.workspace_id AND q.status = 'dismissed';
+    WHERE q.workspace_id = NEW.workspace_id AND q.status IN ('dismissed', 'failed');
     UPDATE @extschema@.plugin_update_queue AS q
     SET workspace_id = NEW.workspace_id
     WHERE q.workspace_id = OLD.workspace_id;
@@ -272,44 +211,96 @@ CREATE TRIGGER plugin_workspaces_renamed AFTER UPDATE ON @extschema@.plugin_work
     EXECUTE FUNCTION @extschema@.rename_plugin_updates();
 
 CREATE FUNCTION @extschema@.dismiss_plugin_update(id uuid, reason text) RETURNS boolean
-    LANGUAGE sql VOLATILE PARALLEL UNSAFE
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_column
+DECLARE
+    dismissed record;
+BEGIN
     -- Not while an observation is looking at it.
-    SELECT FROM @extschema@.plugin_upstreams AS u
-    WHERE u.upstream = (SELECT q.upstream FROM @extschema@.plugin_update_queue AS q WHERE q.id = $1) FOR SHARE;
-    WITH dismissed AS (
-        UPDATE @extschema@.plugin_update_queue AS q
-        SET status = 'dismissed', reason = $2, finished_at = clock_timestamp()
-        WHERE q.id = $1 AND q.status = 'pending'
-        RETURNING 1
-    )
-    SELECT EXISTS (SELECT FROM dismissed)
+    PERFORM FROM @extschema@.plugin_upstreams AS u
+    WHERE u.upstream = (
+        SELECT q.upstream FROM @extschema@.plugin_update_queue AS q WHERE q.id = dismiss_plugin_update.id) FOR SHARE;
+    UPDATE @extschema@.plugin_update_queue AS q
+    SET status = 'dismissed', reason = dismiss_plugin_update.reason, finished_at = clock_timestamp()
+    WHERE q.id = dismiss_plugin_update.id AND q.status IN ('pending', 'deferred')
+    RETURNING q.upstream, q.target_sha::text INTO dismissed;
+    IF NOT FOUND THEN
+        RETURN false;
+    END IF;
+    PERFORM @extschema@.arm_plugin_rollouts(ARRAY[dismissed.upstream], ARRAY[dismissed.target_sha]);
+    RETURN true;
+END
 $$;
 COMMENT ON FUNCTION @extschema@.dismiss_plugin_update(uuid, text) IS
     'Puts a waiting update aside. It sticks for that commit: only another commit is wanted again. False where the update is not waiting.';
 
-CREATE FUNCTION @extschema@.prune_plugin_updates(older_than interval) RETURNS bigint
-    LANGUAGE sql VOLATILE PARALLEL UNSAFE
+CREATE FUNCTION @extschema@.retry_plugin_update(id uuid, at timestamptz DEFAULT pg_catalog.clock_timestamp())
+    RETURNS boolean
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    -- What was dismissed stays while its plugin is installed: it would be wanted again.
-    WITH pruned AS (
-        DELETE FROM @extschema@.plugin_update_queue AS q
-        WHERE q.finished_at < clock_timestamp() - $1
-          AND (q.status <> 'dismissed' OR NOT EXISTS (
-              SELECT FROM @extschema@.workspace_plugins AS p
-              WHERE p.workspace_id = q.workspace_id AND p.plugin_name = q.plugin_name))
-        RETURNING 1
-    )
-    SELECT count(*) FROM pruned
+#variable_conflict use_column
+DECLARE
+    retried record;
+BEGIN
+    PERFORM FROM @extschema@.plugin_upstreams AS u
+    WHERE u.upstream = (
+        SELECT q.upstream FROM @extschema@.plugin_update_queue AS q WHERE q.id = retry_plugin_update.id) FOR SHARE;
+    UPDATE @extschema@.plugin_update_queue AS q
+    SET status = 'cancelled', reason = 'retried'
+    WHERE q.id = retry_plugin_update.id AND q.status IN ('failed', 'dismissed')
+    RETURNING q.workspace_id, q.plugin_name INTO retried;
+    IF NOT FOUND THEN
+        RETURN false;
+    END IF;
+    PERFORM @extschema@.settle_plugin_installs(
+        ARRAY[retried.workspace_id], ARRAY[retried.plugin_name], retry_plugin_update.at);
+    RETURN true;
+END
+$$;
+COMMENT ON FUNCTION @extschema@.retry_plugin_update(uuid, timestamptz) IS
+    'Takes back that an update failed, or was dismissed: where it is still wanted it waits anew, under another id. False where it is neither.';
+
+CREATE FUNCTION @extschema@.prune_plugin_updates(older_than interval) RETURNS bigint
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    cutoff constant timestamptz := clock_timestamp() - older_than;
+    pruned bigint;
+BEGIN
+    -- What was dismissed or failed stays while its plugin is installed: it would be wanted again. What
+    -- became of a release is known while anything of it is left to do.
+    DELETE FROM @extschema@.plugin_update_queue AS q
+    WHERE q.finished_at < cutoff
+      AND (q.status NOT IN ('dismissed', 'failed') OR NOT EXISTS (
+          SELECT FROM @extschema@.workspace_plugins AS p
+          WHERE p.workspace_id = q.workspace_id AND p.plugin_name = q.plugin_name))
+      AND (q.status NOT IN ('applied', 'failed') OR NOT EXISTS (
+          SELECT FROM @extschema@.plugin_update_queue AS o
+          WHERE o.upstream = q.upstream AND o.target_sha = q.target_sha
+            AND o.status IN ('pending', 'deferred', 'claimed')));
+    GET DIAGNOSTICS pruned = ROW_COUNT;
+    -- Locked first, then looked at: an update may be joining it.
+    PERFORM FROM @extschema@.plugin_rollouts AS r
+    WHERE r.created_at < cutoff AND r.state = 'active' FOR UPDATE SKIP LOCKED;
+    DELETE FROM @extschema@.plugin_rollouts AS r
+    WHERE r.created_at < cutoff AND r.state = 'active'
+      AND NOT EXISTS (
+          SELECT FROM @extschema@.plugin_update_queue AS o
+          WHERE o.upstream = r.upstream AND o.target_sha = r.sha
+            AND o.status IN ('pending', 'deferred', 'claimed', 'applied', 'failed'));
+    RETURN pruned;
+END
 $$;
 COMMENT ON FUNCTION @extschema@.prune_plugin_updates(interval) IS
-    'Deletes what ended longer ago than that, and gives the number. Dismissals stay while they matter.';
+    'Deletes what ended longer ago than that, and gives the number. Dismissals and failures stay while they matter, and all of a release of which something is left to do.';
 
-REVOKE ALL ON FUNCTION @extschema@.derive_plugin_updates(text, @extschema@.tracked_ref, uuid[], text[], timestamptz) FROM PUBLIC;
 REVOKE ALL ON FUNCTION @extschema@.cancel_removed_plugin_updates() FROM PUBLIC;
 REVOKE ALL ON FUNCTION @extschema@.cancel_resourced_plugin_updates() FROM PUBLIC;
 REVOKE ALL ON FUNCTION @extschema@.rename_plugin_updates() FROM PUBLIC;
 REVOKE ALL ON FUNCTION @extschema@.dismiss_plugin_update(uuid, text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION @extschema@.prune_plugin_updates(interval) FROM PUBLIC;
+REVOKE ALL ON FUNCTION @extschema@.retry_plugin_update(uuid, timestamptz) FROM PUBLIC;

@@ -3,17 +3,49 @@
 CREATE TABLE @extschema@.rollout_tiers (
     tier text COLLATE pg_catalog."C" NOT NULL,
     "position" integer NOT NULL,
+    bake interval NOT NULL DEFAULT '0',
+    max_in_flight integer,
+    max_failure_percent integer DEFAULT 0,
+    max_starts integer,
+    starts_interval interval,
+    spread interval NOT NULL DEFAULT '0',
+    last_started_at timestamptz,
     CONSTRAINT rollout_tiers_pkey PRIMARY KEY (tier),
     CONSTRAINT rollout_tiers_position_key UNIQUE ("position"),
     CONSTRAINT rollout_tiers_tier_check
         CHECK (pg_catalog.octet_length(tier) OPERATOR(pg_catalog.>=) 1
-           AND pg_catalog.octet_length(tier) OPERATOR(pg_catalog.<=) 255)
+           AND pg_catalog.octet_length(tier) OPERATOR(pg_catalog.<=) 255),
+    CONSTRAINT rollout_tiers_bake_check
+        CHECK (bake OPERATOR(pg_catalog.>=) interval '0' AND pg_catalog.isfinite(bake)),
+    CONSTRAINT rollout_tiers_max_in_flight_check CHECK (max_in_flight OPERATOR(pg_catalog.>=) 1),
+    CONSTRAINT rollout_tiers_max_failure_percent_check
+        CHECK (max_failure_percent OPERATOR(pg_catalog.>=) 0
+           AND max_failure_percent OPERATOR(pg_catalog.<=) 100),
+    CONSTRAINT rollout_tiers_max_starts_check CHECK (max_starts OPERATOR(pg_catalog.>=) 1),
+    CONSTRAINT rollout_tiers_starts_interval_check
+        CHECK ((max_starts IS NULL) OPERATOR(pg_catalog.=) (starts_interval IS NULL)
+           AND starts_interval OPERATOR(pg_catalog.>) interval '0' AND pg_catalog.isfinite(starts_interval)),
+    CONSTRAINT rollout_tiers_spread_check
+        CHECK (spread OPERATOR(pg_catalog.>=) interval '0' AND pg_catalog.isfinite(spread))
 );
 COMMENT ON TABLE @extschema@.rollout_tiers IS
     'The tiers in which updates are rolled out, such as canary and stable.';
 COMMENT ON COLUMN @extschema@.rollout_tiers.tier IS 'The tier''s name.';
 COMMENT ON COLUMN @extschema@.rollout_tiers."position" IS
     'The tier''s place in the order of a rollout; the lowest is first.';
+COMMENT ON COLUMN @extschema@.rollout_tiers.bake IS
+    'How long a release has to have been in use here, since its last success, before the next tier gets it.';
+COMMENT ON COLUMN @extschema@.rollout_tiers.max_in_flight IS
+    'How many updates of the tier may be under way at once, of all releases together; NULL: any number.';
+COMMENT ON COLUMN @extschema@.rollout_tiers.max_failure_percent IS
+    'A release of which more than this part of the tier''s updates failed is paused; NULL: it never is.';
+COMMENT ON COLUMN @extschema@.rollout_tiers.max_starts IS
+    'How many updates of the tier may be started in any starts_interval; NULL: any number.';
+COMMENT ON COLUMN @extschema@.rollout_tiers.starts_interval IS 'The interval that max_starts is for.';
+COMMENT ON COLUMN @extschema@.rollout_tiers.spread IS
+    'Over how long the updates that become possible at once are spread, at random.';
+COMMENT ON COLUMN @extschema@.rollout_tiers.last_started_at IS
+    'When an update was last started under one of the tier''s limits. Kept by claim_plugin_updates().';
 
 CREATE TABLE @extschema@.plugin_workspaces (
     workspace_id uuid NOT NULL,

@@ -9,6 +9,7 @@ CREATE TABLE @extschema@.plugin_targets (
     resolved_at timestamptz NOT NULL,
     eligible_at timestamptz,
     min_release_age interval,
+    next_sha @extschema@.commit_sha,
     CONSTRAINT plugin_targets_pkey PRIMARY KEY (upstream, tracked_ref),
     CONSTRAINT plugin_targets_state_check CHECK (state OPERATOR(pg_catalog.=) ANY (ARRAY[
         'resolved', 'unobserved', 'unresolvable', 'ref_missing', 'ambiguous_ref', 'no_candidate',
@@ -32,6 +33,8 @@ COMMENT ON COLUMN @extschema@.plugin_targets.eligible_at IS
     'When the next tag that is too young now reaches its minimum age.';
 COMMENT ON COLUMN @extschema@.plugin_targets.min_release_age IS
     'The minimum age that the tag was chosen by; NULL where none is chosen.';
+COMMENT ON COLUMN @extschema@.plugin_targets.next_sha IS
+    'The commit that it is to mean once the release under way has reached every tier; NULL: it means the newest.';
 
 SELECT pg_catalog.pg_extension_config_dump('@extschema@.plugin_targets'::pg_catalog.regclass, '');
 
@@ -185,7 +188,7 @@ BEGIN
         ref := NULL;
         sha := NULL;
     END IF;
-    RETURN ROW(upstream, tracked, ref, sha::@extschema@.commit_sha, state, at, eligible_at, min_release_age)::@extschema@.plugin_targets;
+    RETURN ROW(upstream, tracked, ref, sha::@extschema@.commit_sha, state, at, eligible_at, min_release_age, NULL)::@extschema@.plugin_targets;
 END
 $$;
 COMMENT ON FUNCTION @extschema@.resolve_plugin_target(text, @extschema@.tracked_ref, timestamptz) IS

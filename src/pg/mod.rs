@@ -70,19 +70,54 @@ pgrx::extension_sql_file!(
     requires = ["upstreams"]
 );
 pgrx::extension_sql_file!(
+    "../../sql/rollouts.sql",
+    name = "rollouts",
+    requires = ["targets"]
+);
+pgrx::extension_sql_file!(
     "../../sql/queue.sql",
     name = "queue",
-    requires = ["targets"]
+    requires = ["rollouts"]
+);
+pgrx::extension_sql_file!(
+    "../../sql/lanes.sql",
+    name = "lanes",
+    requires = ["queue"]
+);
+pgrx::extension_sql_file!(
+    "../../sql/derive.sql",
+    name = "derive",
+    requires = ["lanes"]
 );
 pgrx::extension_sql_file!(
     "../../sql/observe.sql",
     name = "observe",
-    requires = ["queue"]
+    requires = ["derive"]
+);
+pgrx::extension_sql_file!(
+    "../../sql/claims.sql",
+    name = "claims",
+    requires = ["observe"]
+);
+pgrx::extension_sql_file!(
+    "../../sql/outcomes.sql",
+    name = "outcomes",
+    requires = ["claims"]
+);
+pgrx::extension_sql_file!(
+    "../../sql/steering.sql",
+    name = "steering",
+    requires = ["outcomes"]
+);
+pgrx::extension_sql_file!(
+    "../../sql/holds.sql",
+    name = "holds",
+    requires = ["steering"]
 );
 pgrx::extension_sql_file!(
     "../../sql/drift.sql",
     name = "drift",
-    requires = ["observe"]
+    requires = ["holds"]
 );
 pgrx::extension_sql_file!(
     "../../sql/workspaces.sql",

@@ -47,14 +47,19 @@ macro_rules! upsert {
 }
 
 thread_local! {
-    /// Tells whether the install's updates are as they should be: nothing waits, and it is on its
+    /// Tells whether the install's updates are as they should be: nothing waits or is under way, and it is on its
     /// target, or on what cannot be compared.
     static UPSERT_TRACKED: Statement = const { upsert!(
         "NOT EXISTS (
              SELECT FROM @extschema@.plugin_update_queue AS q
              WHERE q.workspace_id OPERATOR(pg_catalog.=) w.workspace_id
                AND q.plugin_name OPERATOR(pg_catalog.=) w.plugin_name
-               AND q.status OPERATOR(pg_catalog.=) 'pending')
+               AND q.status OPERATOR(pg_catalog.=) ANY (ARRAY['pending', 'deferred']))
+         AND NOT EXISTS (
+             SELECT FROM @extschema@.plugin_update_queue AS q
+             WHERE q.workspace_id OPERATOR(pg_catalog.=) w.workspace_id
+               AND q.plugin_name OPERATOR(pg_catalog.=) w.plugin_name
+               AND q.status OPERATOR(pg_catalog.=) 'claimed')
          AND (w.upstream IS NULL OR EXISTS (
              SELECT FROM @extschema@.plugin_targets AS t
              WHERE t.upstream OPERATOR(pg_catalog.=) w.upstream
