@@ -181,18 +181,20 @@ CREATE FUNCTION @extschema@.claim_plugin_updates(
     current_sha text, target_ref text, target_sha text, claim_token uuid, attempt integer, leased_until timestamptz)
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
-    -- Few rows from the beginning of large indexes, whatever the planner thinks of their sizes.
+    -- Few rows from the beginning of large indexes, whatever the planner thinks of their sizes. What is
+    -- off counts as expensive, which is no reason to compile it.
     SET plan_cache_mode = force_generic_plan
     SET enable_seqscan = off
     SET enable_bitmapscan = off
     SET enable_hashjoin = off
     SET enable_mergejoin = off
+    SET jit = off
 AS $$
 #variable_conflict use_column
 DECLARE
     token constant uuid := gen_random_uuid();
     lease_end constant timestamptz := at + lease;
-    room bigint := max_updates;
+    room bigint := max_updates::bigint;
     is_all_limited boolean;
     allowance bigint;
     taken bigint;

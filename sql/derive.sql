@@ -209,7 +209,7 @@ BEGIN
     ), added AS (
         -- Counting what has ended makes this wait for it: the unique index takes one row only. Due one
         -- after the other, so that a claim can begin where the last one stopped.
-        INSERT INTO @extschema@.plugin_update_queue
+        INSERT INTO @extschema@.plugin_update_queue AS q
             (workspace_id, plugin_name, upstream, tracked_ref, kind, current_sha, target_ref, target_sha,
              created_at, waiting_since, rollout_tier, due_at)
         SELECT s.workspace_id, s.plugin_name, s.upstream, s.tracked_ref, s.state, s.installed_sha,
@@ -224,7 +224,7 @@ BEGIN
         WHERE s.sha IS NOT NULL AND s.sha IS DISTINCT FROM s.open_sha
           AND (SELECT count(*) FROM ended) >= 0 AND (SELECT count(*) FROM marked) >= 0
         ON CONFLICT (workspace_id, plugin_name) WHERE status IN ('pending', 'deferred') DO NOTHING
-        RETURNING upstream, target_sha, rollout_tier, due_at, kind
+        RETURNING q.upstream, q.target_sha, q.rollout_tier, q.due_at, q.kind
     ), lane AS (
         SELECT l.upstream, l.target_sha, l.rollout_tier, min(l.due_at) AS due_at, bool_or(l.kind = 'rollback') AS is_rollback
         FROM (SELECT a.* FROM added AS a UNION ALL SELECT r.* FROM refreshed AS r) AS l

@@ -240,7 +240,7 @@ AS $$
         WHEN 'ambiguous_ref' THEN 'there is a branch and a tag of this name: name it in full, as ref:refs/heads/…'
         WHEN 'no_candidate' THEN 'no tag upstream matches' || COALESCE('; one reaches its minimum age at ' || $4, '')
         WHEN 'tag_moved' THEN format('%s points to another commit than before: held until accept_moved_tag()', $2)
-        WHEN 'rollback' THEN 'the installed release was rolled back'
+        WHEN 'rollback' THEN 'the installed release was rolled back: what was installed before is to come back'
         ELSE format('%s is to be installed', COALESCE($2, 'the pinned commit'))
     END
 $$;
@@ -255,20 +255,24 @@ SELECT d.workspace_id, d.plugin_name, d.upstream, d.tracked_ref, d.state, d.inst
        CASE
            WHEN q.status OPERATOR(pg_catalog.=) ANY (ARRAY['dismissed', 'failed']) THEN q.hold
            WHEN q.status IS NULL AND r.state IS NOT NULL AND d.is_wanted
-               THEN pg_catalog.concat_ws(': ', CASE r.state WHEN 'aborted' THEN 'the release was given up'
-                                                            ELSE 'the release was rolled back' END, r.reason)
+               THEN pg_catalog.concat_ws(': ', CASE WHEN r.state OPERATOR(pg_catalog.=) 'aborted' THEN 'the release was given up'
+                                           ELSE 'the release was rolled back' END, r.reason)
            ELSE pg_catalog.concat_ws('; ', @extschema@.plugin_drift_reason(
                d.state, d.target_ref, u.last_error, d.eligible_at), q.hold,
+               CASE WHEN d.is_stranded THEN 'the installed release was rolled back, but what was installed before is not known' END,
                CASE WHEN d.next_sha IS NOT NULL
                     THEN pg_catalog.format('%s follows when this release has reached every tier', d.next_sha) END)
-       END AS reason
+       END COLLATE pg_catalog."default" AS reason
 FROM (
     SELECT p.workspace_id, p.plugin_name, p.upstream, p.tracked_ref,
-           CASE WHEN p.upstream IS NULL THEN 'no_upstream' WHEN b.sha IS NOT NULL THEN 'rollback' ELSE j.state END AS state,
-           p.installed_sha, j.ref AS target_ref, j.sha AS target_sha,
+           CASE WHEN p.upstream IS NULL THEN 'no_upstream' WHEN b.back_sha IS NOT NULL THEN 'rollback' ELSE j.state END AS state,
+           p.installed_sha,
+           CASE WHEN b.back_sha IS NULL THEN j.ref END AS target_ref,
+           COALESCE(b.back_sha, j.sha) COLLATE pg_catalog."default" AS target_sha,
            GREATEST(t.resolved_at, p.updated_at) AS since,
            t.eligible_at,
            t.next_sha,
+           b.upstream IS NOT NULL AND b.back_sha IS NULL AS is_stranded,
            COALESCE(j.state OPERATOR(pg_catalog.=) ANY (ARRAY[
                'pin_mismatch', 'retarget', 'new_version', 'branch_advanced']), false) AS is_wanted
     FROM @extschema@.workspace_plugins AS p
@@ -276,9 +280,11 @@ FROM (
       ON t.upstream OPERATOR(pg_catalog.=) p.upstream AND t.tracked_ref OPERATOR(pg_catalog.=) p.tracked_ref
     LEFT JOIN LATERAL @extschema@.judge_plugin_install(t, p.installed_sha, pg_catalog.now()) AS j
       ON p.upstream IS NOT NULL
-    LEFT JOIN @extschema@.plugin_rollouts AS b
-      ON b.upstream OPERATOR(pg_catalog.=) p.upstream AND b.sha OPERATOR(pg_catalog.=) p.installed_sha
-     AND b.state OPERATOR(pg_catalog.=) 'rolled_back'
+    LEFT JOIN LATERAL (
+        SELECT r.upstream, @extschema@.plugin_rollback_sha(p.workspace_id, p.plugin_name, p.upstream, p.installed_sha) AS back_sha
+        FROM @extschema@.plugin_rollouts AS r
+        WHERE r.upstream OPERATOR(pg_catalog.=) p.upstream AND r.sha OPERATOR(pg_catalog.=) p.installed_sha
+          AND r.state OPERATOR(pg_catalog.=) 'rolled_back') AS b ON true
     WHERE p.tracked_ref OPERATOR(pg_catalog.<>) 'none'
 ) AS d
 LEFT JOIN @extschema@.plugin_upstreams AS u ON u.upstream OPERATOR(pg_catalog.=) d.upstream
@@ -291,7 +297,7 @@ LEFT JOIN LATERAL (
         SELECT q.* FROM @extschema@.plugin_update_queue AS q
         WHERE q.workspace_id OPERATOR(pg_catalog.=) d.workspace_id
           AND q.plugin_name OPERATOR(pg_catalog.=) d.plugin_name
-          AND (q.target_sha OPERATOR(pg_catalog.=) d.target_sha OR d.state OPERATOR(pg_catalog.=) 'rollback')
+          AND q.target_sha OPERATOR(pg_catalog.=) d.target_sha
           AND q.status OPERATOR(pg_catalog.=) ANY (ARRAY['pending', 'deferred'])
         UNION ALL
         SELECT q.* FROM @extschema@.plugin_update_queue AS q
@@ -330,7 +336,7 @@ COMMENT ON COLUMN @extschema@.workspace_plugin_drift.reason IS 'The state in wor
 CREATE VIEW @extschema@.pending_plugin_updates AS
 SELECT q.id, q.workspace_id, q.plugin_name, q.tracked_ref, q.kind, q.current_sha,
        q.target_sha AS latest_sha, q.target_ref, q.upstream, q.status, q.created_at, q.waiting_since,
-       NULLIF(q.rollout_tier, '') AS rollout_tier, q.due_at, q.attempts, q.last_error
+       CASE WHEN q.rollout_tier OPERATOR(pg_catalog.<>) '' THEN q.rollout_tier END AS rollout_tier, q.due_at, q.attempts, q.last_error
 FROM @extschema@.plugin_update_queue AS q
 JOIN @extschema@.workspace_plugins AS p
   ON p.workspace_id OPERATOR(pg_catalog.=) q.workspace_id AND p.plugin_name OPERATOR(pg_catalog.=) q.plugin_name
@@ -350,6 +356,10 @@ COMMENT ON COLUMN @extschema@.pending_plugin_updates.upstream IS 'The repository
 COMMENT ON COLUMN @extschema@.pending_plugin_updates.status IS 'pending; or deferred, where it was delivered but is not in use yet.';
 COMMENT ON COLUMN @extschema@.pending_plugin_updates.created_at IS 'When this commit was first wanted.';
 COMMENT ON COLUMN @extschema@.pending_plugin_updates.waiting_since IS 'When any update was first wanted, through all superseded since.';
+COMMENT ON COLUMN @extschema@.pending_plugin_updates.rollout_tier IS 'The tier of its workspace; NULL: none.';
+COMMENT ON COLUMN @extschema@.pending_plugin_updates.due_at IS 'Before this it is not handed out.';
+COMMENT ON COLUMN @extschema@.pending_plugin_updates.attempts IS 'How many attempts failed.';
+COMMENT ON COLUMN @extschema@.pending_plugin_updates.last_error IS 'Why the last one did.';
 
 CREATE FUNCTION @extschema@.plugin_install_count(tracked boolean, OUT installs bigint, OUT is_estimate boolean)
     LANGUAGE plpgsql STABLE PARALLEL SAFE

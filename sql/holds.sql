@@ -58,8 +58,28 @@ $$;
 COMMENT ON FUNCTION @extschema@.plugin_update_hold(@extschema@.plugin_update_queue, timestamptz) IS
     'Why an update is not handed out at a time; NULL where the next claim may have it.';
 
+CREATE FUNCTION @extschema@.plugin_rollback_sha(workspace_id uuid, plugin_name text, upstream text, sha text) RETURNS text
+    LANGUAGE plpgsql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    SET plan_cache_mode = force_generic_plan
+AS $$
+BEGIN
+    RETURN (
+        SELECT q.current_sha::text FROM @extschema@.plugin_update_queue AS q
+        WHERE q.upstream = plugin_rollback_sha.upstream AND q.target_sha = plugin_rollback_sha.sha
+          AND q.status = 'applied' AND q.current_sha <> plugin_rollback_sha.sha
+          AND q.workspace_id = plugin_rollback_sha.workspace_id AND q.plugin_name = plugin_rollback_sha.plugin_name
+          AND NOT EXISTS (
+              SELECT FROM @extschema@.plugin_rollouts AS b
+              WHERE b.upstream = q.upstream AND b.sha = q.current_sha AND b.state IN ('aborted', 'rolled_back'))
+        ORDER BY q.finished_at DESC LIMIT 1);
+END
+$$;
+COMMENT ON FUNCTION @extschema@.plugin_rollback_sha(uuid, text, text, text) IS
+    'What an install had before it got a release; NULL where that is not known, or was given up itself.';
+
 CREATE VIEW @extschema@.plugin_rollout_progress AS
-SELECT r.upstream, r.sha, NULLIF(l.tier, '') AS tier, t."position",
+SELECT r.upstream, r.sha, CASE WHEN l.tier OPERATOR(pg_catalog.<>) '' THEN l.tier END AS tier, t."position",
        CASE
            WHEN r.state OPERATOR(pg_catalog.<>) 'active' THEN r.state
            WHEN l.opened_at IS NULL THEN CASE WHEN w.opens_at OPERATOR(pg_catalog.>) pg_catalog.now() THEN 'baking' ELSE 'waiting' END

@@ -345,7 +345,7 @@ $$;
 COMMENT ON FUNCTION @extschema@.move_plugin_updates() IS
     'Trigger: updates follow their workspace into another tier.';
 CREATE TRIGGER plugin_workspaces_moved AFTER UPDATE ON @extschema@.plugin_workspaces
-    FOR EACH ROW WHEN (OLD.rollout_tier IS DISTINCT FROM NEW.rollout_tier)
+    FOR EACH ROW WHEN (COALESCE(OLD.rollout_tier, '') OPERATOR(pg_catalog.<>) COALESCE(NEW.rollout_tier, ''))
     EXECUTE FUNCTION @extschema@.move_plugin_updates();
 
 CREATE FUNCTION @extschema@.rename_plugin_lanes() RETURNS trigger

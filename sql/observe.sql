@@ -125,6 +125,7 @@ CREATE FUNCTION @extschema@.apply_plugin_refs(
     SET plan_cache_mode = force_custom_plan
     -- How many refs there are is not known before: nested loops over them all would never end.
     SET enable_nestloop = off
+    SET jit = off
 AS $$
 BEGIN
     -- A ref of which something newer is known, by observe_plugin_ref(), stays as it is.

@@ -24,6 +24,7 @@ CREATE FUNCTION @extschema@.complete_plugin_updates(
     SET enable_seqscan = off
     SET enable_hashjoin = off
     SET enable_mergejoin = off
+    SET jit = off
 AS $$
 #variable_conflict use_column
 DECLARE
@@ -33,10 +34,10 @@ BEGIN
     PERFORM @extschema@.check_plugin_update_arrays(
         'complete_plugin_updates', cardinality(ids), cardinality(claim_tokens), cardinality(applied_shas),
         cardinality(materialized));
-    SELECT min(a.n) INTO invalid FROM unnest(applied_shas) WITH ORDINALITY AS a (sha, n)
+    SELECT min(a.n)::integer INTO invalid FROM unnest(applied_shas) WITH ORDINALITY AS a (sha, n)
     WHERE NOT COALESCE(@extschema@.is_valid_commit_sha(a.sha), false);
     IF invalid IS NOT NULL THEN
-        RAISE EXCEPTION 'complete_plugin_updates: invalid applied commit %: expected 40 or 64 lower-case hexadecimal digits',
+        RAISE EXCEPTION 'complete_plugin_update: invalid applied_sha %: expected 40 or 64 lower-case hexadecimal digits',
                         COALESCE(quote_literal(left(applied_shas[invalid], 64)), 'NULL')
             USING ERRCODE = 'invalid_parameter_value';
     END IF;
@@ -136,6 +137,7 @@ CREATE FUNCTION @extschema@.end_plugin_attempts(
     SET enable_seqscan = off
     SET enable_hashjoin = off
     SET enable_mergejoin = off
+    SET jit = off
 AS $$
 #variable_conflict use_column
 DECLARE

@@ -4,13 +4,19 @@
 use client_tests::{Cluster, EXTENSION, SUPERUSER, assert_same, outcome};
 use postgres::Client;
 
-const OLD: &str = "0.1.0";
-const NEW: &str = "0.2.0";
+const FIRST: &str = "0.1.0";
+const WITH_QUEUE: &str = "0.2.0";
+const NEW: &str = "0.3.0";
 const FILL: &str = include_str!("upgrade/fill.sql");
 const CATALOG: &str = include_str!("upgrade/catalog.sql");
 const GRANTS: &str = "SELECT @schema@.grant_plugin_access(level::regrole, level)
      FROM unnest('{reader,recorder,operator}'::text[]) AS level";
-const TABLES: [&str; 3] = ["rollout_tiers", "plugin_workspaces", "workspace_plugins"];
+/// What 0.1.0 has, in its columns.
+const TABLES: [&str; 3] = [
+    "(SELECT tier, position FROM @schema@.rollout_tiers)",
+    "@schema@.plugin_workspaces",
+    "@schema@.workspace_plugins",
+];
 
 /// A database, and the schema that the extension is in there.
 struct Database<'a> {
@@ -59,7 +65,7 @@ impl<'a> Database<'a> {
 
     fn rows(&mut self) -> Vec<String> {
         let rows = TABLES.map(|table| {
-            let all = format!("SELECT '{table} ' || t::text FROM @schema@.{table} AS t");
+            let all = format!("SELECT t::text FROM {table} AS t");
             let rows = self.texts(&all);
             assert!(rows.len() > 1, "{table} has too few rows to compare");
             rows
@@ -103,13 +109,16 @@ fn upgraded_equals_fresh() {
     for (number, schema) in ["public", "\"Plug ins\""].into_iter().enumerate() {
         let names = [format!("fresh_{number}"), format!("upgraded_{number}")];
         let mut fresh = Database::new(&cluster, &names[0], schema, NEW);
-        let mut upgraded = Database::new(&cluster, &names[1], schema, OLD);
-        upgraded.run(FILL);
-        upgraded.run(GRANTS);
-        upgraded.upgrade();
-        upgraded.run(GRANTS);
         fresh.run(GRANTS);
-        assert_same(upgraded.catalog(), fresh.catalog(), schema);
+        for old in [FIRST, WITH_QUEUE] {
+            let name = format!("{}_{}", names[1], old.replace('.', "_"));
+            let mut upgraded = Database::new(&cluster, &name, schema, old);
+            upgraded.run(FILL);
+            upgraded.run(GRANTS);
+            upgraded.upgrade();
+            upgraded.run(GRANTS);
+            assert_same(upgraded.catalog(), fresh.catalog(), schema);
+        }
     }
 }
 
@@ -129,12 +138,49 @@ fn every_version_leads_here() {
     assert!(stuck.is_empty(), "{stuck:?}");
 }
 
+/// What waited before there were claims is handed out, in the order of the tiers.
+#[test]
+fn updates_that_wait_go_on() {
+    let cluster = new_cluster();
+    let mut database = Database::new(&cluster, "waiting", "public", WITH_QUEUE);
+    database.run(FILL);
+    let observe = "SELECT (@schema@.observe_plugin_upstream('host.example/1/r', jsonb_build_object(
+         'refs/tags/v1.0.0', repeat('2', 64), 'refs/tags/v1.2.0', repeat('5', 64)))).queued";
+    assert!(database.number(observe) > 2);
+    // With the library of this version already: the same install again, and another one.
+    database.run(
+        "SELECT @schema@.record_workspace_plugin_install(w, plugin, 'https://host.example/1/r', 'tag:latest', repeat('2', 64))
+         FROM unnest(ARRAY['several-1', 'more']) AS p (plugin), (SELECT '00000000-0000-0000-0000-000000000001'::uuid) AS one (w)",
+    );
+    let waiting = "SELECT count(*) FROM @schema@.pending_plugin_updates";
+    let before = database.number(waiting);
+
+    database.upgrade();
+    assert_eq!(database.number(waiting), before);
+    assert_eq!(
+        database.number("SELECT @schema@.detect_plugin_drift()"),
+        0,
+        "nothing has changed"
+    );
+    let claim = "SELECT string_agg(DISTINCT COALESCE(w.rollout_tier, 'none') || ' ' || c.target_sha, ', ')
+         FROM @schema@.claim_plugin_updates('worker', 1000) AS c JOIN @schema@.plugin_workspaces AS w USING (workspace_id)
+         WHERE c.upstream = 'host.example/1/r'";
+    let target = "5".repeat(64);
+    assert_eq!(database.texts(claim), [format!("canary {target}")]);
+    let complete = "SELECT count(@schema@.complete_plugin_update(id, claim_token, target_sha))
+         FROM @schema@.plugin_update_queue WHERE status = 'claimed'";
+    assert!(database.number(complete) > 0);
+    assert_eq!(database.texts(claim), [format!("none {target}")]);
+    assert!(database.number(complete) > 0);
+    assert_eq!(database.number(waiting), 0);
+}
+
 #[test]
 fn rows_and_rights_stay_and_go_on() {
     let cluster = new_cluster();
     for (number, schema) in ["public", "\"Plug ins\""].into_iter().enumerate() {
         let name = format!("kept_{number}");
-        let mut database = Database::new(&cluster, &name, schema, OLD);
+        let mut database = Database::new(&cluster, &name, schema, FIRST);
         database.run(FILL);
         database.run(GRANTS);
         database.run("GRANT SELECT (tier) ON @schema@.rollout_tiers TO application");
@@ -153,7 +199,7 @@ fn rows_and_rights_stay_and_go_on() {
 /// The library is newer than the catalog from its installation to the update, which may be long.
 fn check_old_catalog(database: &mut Database) {
     let version = format!("SELECT extversion FROM pg_extension WHERE extname = '{EXTENSION}'");
-    assert_eq!(database.texts(&version), [OLD]);
+    assert_eq!(database.texts(&version), [FIRST]);
     database.run(
         "SELECT @schema@.record_workspace_plugin_install(w, 'late', 'github://o/late', 'tag:latest', repeat('a', 40)),
              @schema@.record_workspace_plugin_install(w, 'gone', 'github://o/late', 'ref:main', repeat('a', 40)),
@@ -177,7 +223,7 @@ fn check_old_catalog(database: &mut Database) {
 
 const READ: &str = "SELECT FROM @schema@.workspace_plugins";
 const READ_NEW: &str = "SELECT FROM @schema@.plugin_update_queue, @schema@.pending_plugin_updates,
-     @schema@.workspace_plugin_drift, @schema@.plugin_tracking_health";
+     @schema@.workspace_plugin_drift, @schema@.plugin_tracking_health, @schema@.plugin_rollout_progress";
 const RECORD: &str = "SELECT @schema@.record_workspace_plugin_install(
      '00000000-0000-0000-0000-000000000001', 'untracked', 's')";
 const RECORD_TRACKED: &str = "SELECT @schema@.record_workspace_plugin_install(

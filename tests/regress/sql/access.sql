@@ -25,8 +25,9 @@ WHERE e.extname = 'pg_workspace_plugins' AND a.grantee = 0;
 CREATE ROLE regress_nobody;
 CREATE ROLE regress_reader;
 CREATE ROLE regress_recorder;
+CREATE ROLE regress_worker;
 CREATE ROLE "regress Operator";
-SELECT grant_plugin_access('regress_reader', 'reader'), grant_plugin_access('regress_recorder', 'recorder'),
+SELECT grant_plugin_access('regress_reader', 'reader'), grant_plugin_access('regress_recorder', 'recorder'), grant_plugin_access('regress_worker', 'worker'),
        grant_plugin_access('"regress Operator"', 'operator');
 SELECT register_plugin_workspace(w(1));
 CREATE TABLE boxes (id uuid PRIMARY KEY);
@@ -76,6 +77,21 @@ INSERT INTO action (statement) VALUES
     ($$SELECT accept_moved_tag('github.com/o/r', 'v1', sha('b'))$$),
     ($$SELECT detect_plugin_drift()$$),
     ($$SELECT dismiss_plugin_update(id, 'no') FROM pending_plugin_updates$$),
+    ($$SELECT claim_plugin_updates('w', 1, '5 minutes', t(5))$$),
+    ($$SELECT extend_plugin_update(id, claim_token, '1 hour', t(6)) FROM claim_plugin_updates('w', 1, '5 minutes', t(5))$$),
+    ($$SELECT complete_plugin_update(id, claim_token, target_sha, true, t(6)) FROM claim_plugin_updates('w', 1, '5 minutes', t(5))$$),
+    ($$SELECT complete_plugin_update(id, claim_token, target_sha, false, t(6)) FROM claim_plugin_updates('w', 1, '5 minutes', t(5))$$),
+    ($$SELECT fail_plugin_update(id, claim_token, 'x', true, t(6)) FROM claim_plugin_updates('w', 1, '5 minutes', t(5))$$),
+    ($$SELECT fail_plugin_update(id, claim_token, 'x', false, t(6)) FROM claim_plugin_updates('w', 1, '5 minutes', t(5))$$),
+    ($$SELECT claim_plugin_updates('w', 1, '5 minutes', now() + interval '1 day')$$),
+    ($$SELECT count(total) FROM plugin_rollout_progress$$),
+    ($$SELECT pause_plugin_rollout('github.com/o/r', sha('b'))$$),
+    ($$SELECT resume_plugin_rollout('github.com/o/r', sha('b'))$$),
+    ($$SELECT abort_plugin_rollout('github.com/o/r', sha('b'))$$),
+    ($$SELECT roll_back_plugin_release('github.com/o/r', sha('b'))$$),
+    ($$INSERT INTO plugin_update_policy (max_starts, starts_interval) VALUES (25, '10 minutes')$$),
+    ($$UPDATE plugin_rollouts SET state = 'paused'$$),
+    ($$SELECT retry_plugin_update(id) FROM plugin_update_queue$$),
     ($$SELECT prune_plugin_updates('0')$$),
     ($$UPDATE plugin_upstreams SET check_interval = '1 hour', min_release_age = '1 day'$$),
     ($$DELETE FROM plugin_upstream_refs$$),
@@ -109,6 +125,7 @@ END $$;
 SELECT outcome('regress_nobody');
 SELECT outcome('regress_reader');
 SELECT outcome('regress_recorder');
+SELECT outcome('regress_worker');
 SELECT outcome('"regress Operator"');
 
 -- What is granted, is taken back; another level is then another.
@@ -141,6 +158,6 @@ SELECT forget();
 DROP FUNCTION outcome(regrole);
 DROP TABLE action, original, boxes;
 DROP VIEW functions;
-DROP OWNED BY regress_nobody, regress_reader, regress_recorder, "regress Operator";
-DROP ROLE regress_nobody, regress_reader, regress_recorder, "regress Operator";
+DROP OWNED BY regress_nobody, regress_reader, regress_recorder, regress_worker, "regress Operator";
+DROP ROLE regress_nobody, regress_reader, regress_recorder, regress_worker, "regress Operator";
 DELETE FROM plugin_workspaces;

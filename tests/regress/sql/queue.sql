@@ -78,7 +78,7 @@ SELECT status, minute(finished_at), reason FROM plugin_update_queue WHERE id = :
 SELECT observe('tags/v1.0.0=a tags/v1.2.1=c', 6);
 SELECT id <> :'kept', target_ref, minute(created_at), minute(waiting_since) FROM pending_plugin_updates;
 -- A row that is being applied is left to finish, and its commit is not wanted again; another one is.
-UPDATE plugin_update_queue SET status = 'claimed' WHERE status = 'pending';
+SELECT short(target_sha) FROM claim_plugin_updates('worker', at => t(6));
 SELECT detect_plugin_drift(t(7)), observe('tags/v1.0.0=a tags/v1.2.1=c heads/x=a', 7);
 SELECT observe('tags/v1.0.0=a tags/v1.2.1=c tags/v1.3.0=d', 8);
 SELECT observe('tags/v1.0.0=a tags/v1.2.1=c tags/v1.3.0=d tags/v1.4.0=e', 9);
@@ -189,14 +189,18 @@ SELECT forget();
 
 -- The table: one row that waits and one that is being applied for an install; one dismissal of a commit.
 CREATE FUNCTION put(status text, digit text, workspace int DEFAULT 1, finished int DEFAULT NULL, kind text DEFAULT 'new_version') RETURNS SETOF text LANGUAGE sql AS $$
-    SELECT try(format('INSERT INTO plugin_update_queue (workspace_id, plugin_name, upstream, tracked_ref, kind, current_sha, target_ref, target_sha, status, created_at, waiting_since, finished_at)
-                       VALUES (%L, %L, %L, %L, %L, sha(%L), %L, sha(%L), %L, t(0), t(0), %s)',
-                      w(workspace), 'p', 'github.com/o/r', 'tag:latest', kind, '0', 'refs/tags/v1', digit, status, CASE WHEN finished IS NULL THEN 'NULL' ELSE format('t(%s)', finished) END))
+    SELECT try(format('INSERT INTO plugin_update_queue (workspace_id, plugin_name, upstream, tracked_ref, kind, current_sha, target_ref, target_sha, status, created_at, waiting_since, finished_at, claim_token, leased_until)
+                       VALUES (%L, %L, %L, %L, %L, sha(%L), %L, sha(%L), %L, t(0), t(0), %s, %s)',
+                      w(workspace), 'p', 'github.com/o/r', 'tag:latest', kind, '0', 'refs/tags/v1', digit, status, CASE WHEN finished IS NULL THEN 'NULL' ELSE format('t(%s)', finished) END,
+                      CASE status WHEN 'claimed' THEN 'gen_random_uuid(), t(9)' ELSE 'NULL, NULL' END))
 $$;
-SELECT put('pending', 'a'), put('claimed', 'a'), put('dismissed', 'a', finished => 1), put('deferred', 'a'), put('deferred', 'a'), put('applied', 'a', finished => 1), put('applied', 'a', finished => 1),
+SELECT put('pending', 'a'), put('claimed', 'a'), put('dismissed', 'a', finished => 1), put('deferred', 'a', 4), put('applied', 'a', finished => 1), put('applied', 'a', finished => 1),
        put('failed', 'a', finished => 1), put('superseded', 'a', finished => 1), put('cancelled', 'a', finished => 1), put('dismissed', 'b', finished => 1), put('pending', 'a', 2);
 SELECT put('pending', 'b');
 SELECT put('claimed', 'b');
+SELECT put('deferred', 'b');
+SELECT try($$UPDATE plugin_update_queue SET claim_token = NULL WHERE status = 'claimed'$$);
+SELECT try($$UPDATE plugin_update_queue SET claim_token = gen_random_uuid(), leased_until = t(1) WHERE status = 'pending'$$);
 SELECT put('dismissed', 'a', finished => 1);
 SELECT put('odd', 'a');
 SELECT put('pending', 'a', 3, 1);

@@ -20,7 +20,7 @@ SELECT forget();
 -- Enqueueing, over a row that waits, and beside one that is being applied, fills the queue …
 SELECT install(1, 'a', 'ref:main', 'a'), install(2, 'a', 'ref:main', 'a');
 SELECT observe('heads/main=b', 1);
-UPDATE plugin_update_queue SET status = 'claimed' WHERE workspace_id = w(2);
+UPDATE plugin_update_queue SET status = 'claimed', claim_token = w(9), leased_until = 'infinity' WHERE workspace_id = w(2);
 SELECT observe('heads/main=c', 2);
 SELECT detect_plugin_drift();
 SELECT * FROM queue();
@@ -29,8 +29,8 @@ SELECT c.relname, pg_get_expr(i.indpred, i.indrelid) FROM pg_index AS i JOIN pg_
 JOIN pg_depend AS d ON d.classid = 'pg_class'::regclass AND d.objid = i.indrelid AND d.deptype = 'e'
 WHERE i.indisunique AND i.indpred IS NOT NULL ORDER BY 1;
 CREATE FUNCTION again(predicate text, condition text) RETURNS SETOF text LANGUAGE sql AS $$
-    SELECT try(format('INSERT INTO plugin_update_queue (workspace_id, plugin_name, upstream, tracked_ref, kind, current_sha, target_sha, status, created_at, waiting_since, finished_at)
-                       SELECT workspace_id, plugin_name, upstream, tracked_ref, kind, current_sha, target_sha, status, created_at, waiting_since, finished_at FROM plugin_update_queue WHERE %s
+    SELECT try(format('INSERT INTO plugin_update_queue (workspace_id, plugin_name, upstream, tracked_ref, kind, current_sha, target_sha, status, created_at, waiting_since, finished_at, claim_token, leased_until)
+                       SELECT workspace_id, plugin_name, upstream, tracked_ref, kind, current_sha, target_sha, status, created_at, waiting_since, finished_at, claim_token, leased_until FROM plugin_update_queue WHERE %s
                        ON CONFLICT %s DO NOTHING', condition, predicate))
 $$;
 SELECT dismiss_plugin_update(id, 'no') FROM pending_plugin_updates WHERE workspace_id = w(1);

@@ -98,10 +98,39 @@ LANGUAGE sql AS $$
     FROM plugin_upstream_refs ORDER BY upstream, ref, first_seen_at, sha
 $$;
 
+-- Claims, in short; completes and fails by workspace, whatever worker has it.
+CREATE FUNCTION claim(minute int, max_updates int DEFAULT 100, lease interval DEFAULT '10 minutes') RETURNS TABLE (workspace text, plugin text, kind text, change text, attempt int)
+LANGUAGE sql AS $$
+    SELECT short(workspace_id::text), plugin_name, kind, short(current_sha) || '>' || short(target_sha), attempt
+    FROM claim_plugin_updates('worker', max_updates, lease, t(minute)) ORDER BY workspace_id, plugin_name
+$$;
+CREATE FUNCTION complete(workspace int, minute int, materialized boolean DEFAULT true, plugin text DEFAULT 'p') RETURNS text LANGUAGE sql AS $$
+    SELECT complete_plugin_update(id, claim_token, target_sha, materialized, t(minute)) FROM plugin_update_queue
+    WHERE workspace_id = w(workspace) AND plugin_name = plugin AND status = 'claimed'
+$$;
+CREATE FUNCTION fail(workspace int, minute int, retryable boolean DEFAULT true, plugin text DEFAULT 'p') RETURNS text LANGUAGE sql AS $$
+    SELECT fail_plugin_update(id, claim_token, 'it broke', retryable, t(minute)) FROM plugin_update_queue
+    WHERE workspace_id = w(workspace) AND plugin_name = plugin AND status = 'claimed'
+$$;
+CREATE FUNCTION progress() RETURNS TABLE (sha text, tier text, state text, counts text, opened text, opens text, reason text) LANGUAGE sql AS $$
+    SELECT short(sha), tier, state, format('total %s pending %s deferred %s claimed %s applied %s failed %s', total, pending, deferred, claimed, applied, failed),
+           minute(opened_at), minute(opens_at), reason
+    FROM plugin_rollout_progress ORDER BY sha, position
+$$;
+-- Why each update is not handed out at a time.
+CREATE FUNCTION holds(minute int) RETURNS TABLE (workspace text, plugin text, status text, hold text) LANGUAGE sql AS $$
+    SELECT short(q.workspace_id::text), q.plugin_name, q.status, plugin_update_hold(q, t(minute)) FROM plugin_update_queue AS q
+    WHERE q.status IN ('pending', 'deferred', 'claimed') ORDER BY q.workspace_id, q.plugin_name, q.status
+$$;
+
 -- Leaves nothing for the next one.
 CREATE FUNCTION forget() RETURNS text LANGUAGE sql AS $$
     DELETE FROM plugin_workspaces;
     DELETE FROM plugin_update_queue;
+    DELETE FROM plugin_rollouts;
+    DELETE FROM plugin_update_starts;
+    DELETE FROM plugin_update_policy;
+    DELETE FROM rollout_tiers;
     DELETE FROM plugin_targets;
     DELETE FROM plugin_upstream_refs;
     DELETE FROM plugin_upstreams;
