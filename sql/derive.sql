@@ -220,7 +220,7 @@ BEGIN
             SELECT t.tier, t.spread FROM @extschema@.rollout_tiers AS t WHERE t.spread > interval '0'
             UNION ALL
             SELECT '', p.spread FROM @extschema@.plugin_update_policy AS p WHERE p.spread > interval '0') AS d
-          ON d.tier = s.rollout_tier
+          ON d.tier = s.rollout_tier AND s.state <> 'rollback'
         WHERE s.sha IS NOT NULL AND s.sha IS DISTINCT FROM s.open_sha
           AND (SELECT count(*) FROM ended) >= 0 AND (SELECT count(*) FROM marked) >= 0
         ON CONFLICT (workspace_id, plugin_name) WHERE status IN ('pending', 'deferred') DO NOTHING

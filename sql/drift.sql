@@ -240,7 +240,7 @@ AS $$
         WHEN 'ambiguous_ref' THEN 'there is a branch and a tag of this name: name it in full, as ref:refs/heads/…'
         WHEN 'no_candidate' THEN 'no tag upstream matches' || COALESCE('; one reaches its minimum age at ' || $4, '')
         WHEN 'tag_moved' THEN format('%s points to another commit than before: held until accept_moved_tag()', $2)
-        WHEN 'rollback' THEN 'the installed release was rolled back: what was installed before is to come back'
+        WHEN 'rollback' THEN 'the installed release was rolled back'
         ELSE format('%s is to be installed', COALESCE($2, 'the pinned commit'))
     END
 $$;
@@ -259,13 +259,13 @@ SELECT d.workspace_id, d.plugin_name, d.upstream, d.tracked_ref, d.state, d.inst
                                            ELSE 'the release was rolled back' END, r.reason)
            ELSE pg_catalog.concat_ws('; ', @extschema@.plugin_drift_reason(
                d.state, d.target_ref, u.last_error, d.eligible_at), q.hold,
-               CASE WHEN d.is_stranded THEN 'the installed release was rolled back, but what was installed before is not known' END,
+               CASE WHEN d.is_stranded THEN 'what was installed before is not known' END,
                CASE WHEN d.next_sha IS NOT NULL
                     THEN pg_catalog.format('%s follows when this release has reached every tier', d.next_sha) END)
        END COLLATE pg_catalog."default" AS reason
 FROM (
     SELECT p.workspace_id, p.plugin_name, p.upstream, p.tracked_ref,
-           CASE WHEN p.upstream IS NULL THEN 'no_upstream' WHEN b.back_sha IS NOT NULL THEN 'rollback' ELSE j.state END AS state,
+           CASE WHEN p.upstream IS NULL THEN 'no_upstream' WHEN b.upstream IS NOT NULL THEN 'rollback' ELSE j.state END AS state,
            p.installed_sha,
            CASE WHEN b.back_sha IS NULL THEN j.ref END AS target_ref,
            COALESCE(b.back_sha, j.sha) COLLATE pg_catalog."default" AS target_sha,
@@ -394,6 +394,8 @@ AS $$
         FROM @extschema@.plugin_subscriptions() AS s
         LEFT JOIN @extschema@.plugin_targets AS t ON t.upstream = s.upstream AND t.tracked_ref = s.tracked_ref
         WHERE t.sha IS NULL OR (s.lowest_sha, s.highest_sha) IS DISTINCT FROM (t.sha::text, t.sha::text)
+           OR EXISTS (SELECT FROM @extschema@.plugin_rollouts AS r
+                      WHERE r.upstream = s.upstream AND r.sha = t.sha AND r.state = 'rolled_back')
     ), differing AS (
         SELECT s.upstream, s.tracked_ref, p.installed_sha, p.installs
         FROM subscription AS s
@@ -402,18 +404,20 @@ AS $$
             FROM @extschema@.workspace_plugins AS p
             WHERE p.tracked_ref <> 'none' AND p.upstream = s.upstream AND p.tracked_ref = s.tracked_ref
             GROUP BY p.installed_sha) AS p
-        WHERE s.sha IS NULL OR p.installed_sha IS DISTINCT FROM s.sha
         UNION ALL
         SELECT NULL, p.tracked_ref, NULL, count(*)
         FROM @extschema@.workspace_plugins AS p
         WHERE p.tracked_ref <> 'none' AND p.upstream IS NULL
         GROUP BY p.tracked_ref
     )
-    SELECT CASE WHEN d.upstream IS NULL THEN 'no_upstream' ELSE j.state END, sum(d.installs)::bigint
+    SELECT CASE WHEN d.upstream IS NULL THEN 'no_upstream' WHEN r.sha IS NOT NULL THEN 'rollback' ELSE j.state END,
+           sum(d.installs)::bigint
     FROM differing AS d
     LEFT JOIN @extschema@.plugin_targets AS t ON t.upstream = d.upstream AND t.tracked_ref = d.tracked_ref
+    LEFT JOIN @extschema@.plugin_rollouts AS r
+      ON r.upstream = d.upstream AND r.sha = d.installed_sha AND r.state = 'rolled_back'
     CROSS JOIN LATERAL @extschema@.judge_plugin_install(t, d.installed_sha, now()) AS j
-    WHERE d.upstream IS NULL OR j.state <> 'in_sync'
+    WHERE d.upstream IS NULL OR r.sha IS NOT NULL OR j.state <> 'in_sync'
     GROUP BY 1
 $$;
 COMMENT ON FUNCTION @extschema@.plugin_drift_counts() IS
@@ -448,7 +452,7 @@ CROSS JOIN @extschema@.plugin_install_count(true) AS t
 CROSS JOIN (
     SELECT pg_catalog.sum(d.installs)::bigint AS differing,
            (pg_catalog.sum(d.installs) FILTER (WHERE d.state OPERATOR(pg_catalog.=) ANY (ARRAY[
-               'pin_mismatch', 'retarget', 'new_version', 'branch_advanced'])))::bigint AS drifted,
+               'pin_mismatch', 'retarget', 'new_version', 'branch_advanced', 'rollback'])))::bigint AS drifted,
            (pg_catalog.sum(d.installs) FILTER (WHERE d.state OPERATOR(pg_catalog.=) 'tag_moved'))::bigint AS held,
            (pg_catalog.sum(d.installs) FILTER (WHERE d.state OPERATOR(pg_catalog.=) ANY (ARRAY[
                'unknown_baseline', 'no_upstream', 'unobserved', 'unresolvable', 'ref_missing',

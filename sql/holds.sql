@@ -15,7 +15,7 @@ BEGIN
     IF held.status = 'claimed' THEN
         RETURN format('leased by %s until %s', held.claimed_by, held.leased_until);
     ELSIF held.status = 'failed' THEN
-        RETURN format('failed after %s attempts: %s', held.attempts, held.last_error);
+        RETURN format('failed for good at attempt %s: %s', held.attempts, held.last_error);
     ELSIF held.status = 'dismissed' THEN
         RETURN concat_ws(': ', 'dismissed', held.reason);
     END IF;
@@ -41,7 +41,7 @@ BEGIN
     ELSIF held.status = 'deferred' THEN
         RETURN format('delivered but not in use yet: again from %s', held.due_at);
     ELSIF held.due_at > at AND held.attempts > 0 THEN
-        RETURN format('backing off until %s after %s failed attempts: %s', held.due_at, held.attempts, held.last_error);
+        RETURN format('backing off until %s, attempt %s failed: %s', held.due_at, held.attempts, held.last_error);
     ELSIF held.due_at > at THEN
         RETURN format('spread: its turn is at %s', held.due_at);
     END IF;
@@ -82,13 +82,16 @@ CREATE VIEW @extschema@.plugin_rollout_progress AS
 SELECT r.upstream, r.sha, CASE WHEN l.tier OPERATOR(pg_catalog.<>) '' THEN l.tier END AS tier, t."position",
        CASE
            WHEN r.state OPERATOR(pg_catalog.<>) 'active' THEN r.state
-           WHEN l.opened_at IS NULL THEN CASE WHEN w.opens_at OPERATOR(pg_catalog.>) pg_catalog.now() THEN 'baking' ELSE 'waiting' END
+           WHEN l.opened_at IS NULL AND w.opens_at IS NULL THEN 'waiting'
+           WHEN l.opened_at IS NULL AND w.opens_at OPERATOR(pg_catalog.>) pg_catalog.now() THEN 'baking'
+           WHEN l.opened_at IS NULL THEN 'ready'
            WHEN c.pending OPERATOR(pg_catalog.+) c.deferred OPERATOR(pg_catalog.+) c.claimed OPERATOR(pg_catalog.>) 0 THEN 'open'
            ELSE 'done'
        END AS state,
        c.total, c.pending, c.deferred, c.claimed, c.applied, c.failed,
        l.opened_at,
-       CASE WHEN r.state OPERATOR(pg_catalog.=) 'active' AND l.opened_at IS NULL THEN w.opens_at END AS opens_at,
+       CASE WHEN r.state OPERATOR(pg_catalog.=) 'active' AND l.opened_at IS NULL AND w.opens_at IS NOT NULL
+            THEN GREATEST(w.opens_at, r.created_at) END AS opens_at,
        r.reason
 FROM @extschema@.plugin_rollouts AS r
 JOIN @extschema@.plugin_rollout_lanes AS l
@@ -120,7 +123,7 @@ COMMENT ON COLUMN @extschema@.plugin_rollout_progress.sha IS 'The commit.';
 COMMENT ON COLUMN @extschema@.plugin_rollout_progress.tier IS 'The tier; NULL: the workspaces without one, which come last.';
 COMMENT ON COLUMN @extschema@.plugin_rollout_progress."position" IS 'The tier''s place.';
 COMMENT ON COLUMN @extschema@.plugin_rollout_progress.state IS
-    'waiting, baking, open or done; or that of the release: paused, aborted or rolled_back.';
+    'waiting: an earlier tier has something left to do; baking; ready: the next claim opens it; open; done; or that of the release: paused, aborted or rolled_back.';
 COMMENT ON COLUMN @extschema@.plugin_rollout_progress.total IS 'Its updates, but for those that are no longer wanted.';
 COMMENT ON COLUMN @extschema@.plugin_rollout_progress.pending IS 'Those that wait.';
 COMMENT ON COLUMN @extschema@.plugin_rollout_progress.deferred IS 'Those that were delivered, but are not in use yet.';

@@ -156,8 +156,8 @@ BEGIN
     failures := @extschema@.plugin_lane_failures(upstream, sha, tier, rollout.forgiven_until);
     RETURN failures.is_too_many AND @extschema@.set_plugin_rollout_state(
         upstream, sha, ARRAY['active'], 'paused',
-        format('%s of the updates %s failed', failures.failed,
-               CASE tier WHEN '' THEN 'of workspaces without a tier' ELSE 'of tier ' || tier END), at);
+        format('too many failures %s: %s',
+               CASE tier WHEN '' THEN 'outside of all tiers' ELSE 'in tier ' || tier END, failures.failed), at);
 END
 $$;
 COMMENT ON FUNCTION @extschema@.stop_failing_plugin_rollout(text, text, text, timestamptz) IS

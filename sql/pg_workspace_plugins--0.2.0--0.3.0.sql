@@ -698,8 +698,8 @@ BEGIN
     failures := @extschema@.plugin_lane_failures(upstream, sha, tier, rollout.forgiven_until);
     RETURN failures.is_too_many AND @extschema@.set_plugin_rollout_state(
         upstream, sha, ARRAY['active'], 'paused',
-        format('%s of the updates %s failed', failures.failed,
-               CASE tier WHEN '' THEN 'of workspaces without a tier' ELSE 'of tier ' || tier END), at);
+        format('too many failures %s: %s',
+               CASE tier WHEN '' THEN 'outside of all tiers' ELSE 'in tier ' || tier END, failures.failed), at);
 END
 $$;
 
@@ -1178,7 +1178,7 @@ BEGIN
             SELECT t.tier, t.spread FROM @extschema@.rollout_tiers AS t WHERE t.spread > interval '0'
             UNION ALL
             SELECT '', p.spread FROM @extschema@.plugin_update_policy AS p WHERE p.spread > interval '0') AS d
-          ON d.tier = s.rollout_tier
+          ON d.tier = s.rollout_tier AND s.state <> 'rollback'
         WHERE s.sha IS NOT NULL AND s.sha IS DISTINCT FROM s.open_sha
           AND (SELECT count(*) FROM ended) >= 0 AND (SELECT count(*) FROM marked) >= 0
         ON CONFLICT (workspace_id, plugin_name) WHERE status IN ('pending', 'deferred') DO NOTHING
@@ -2169,7 +2169,7 @@ BEGIN
     IF held.status = 'claimed' THEN
         RETURN format('leased by %s until %s', held.claimed_by, held.leased_until);
     ELSIF held.status = 'failed' THEN
-        RETURN format('failed after %s attempts: %s', held.attempts, held.last_error);
+        RETURN format('failed for good at attempt %s: %s', held.attempts, held.last_error);
     ELSIF held.status = 'dismissed' THEN
         RETURN concat_ws(': ', 'dismissed', held.reason);
     END IF;
@@ -2195,7 +2195,7 @@ BEGIN
     ELSIF held.status = 'deferred' THEN
         RETURN format('delivered but not in use yet: again from %s', held.due_at);
     ELSIF held.due_at > at AND held.attempts > 0 THEN
-        RETURN format('backing off until %s after %s failed attempts: %s', held.due_at, held.attempts, held.last_error);
+        RETURN format('backing off until %s, attempt %s failed: %s', held.due_at, held.attempts, held.last_error);
     ELSIF held.due_at > at THEN
         RETURN format('spread: its turn is at %s', held.due_at);
     END IF;
@@ -2238,13 +2238,16 @@ CREATE VIEW @extschema@.plugin_rollout_progress AS
 SELECT r.upstream, r.sha, CASE WHEN l.tier OPERATOR(pg_catalog.<>) '' THEN l.tier END AS tier, t."position",
        CASE
            WHEN r.state OPERATOR(pg_catalog.<>) 'active' THEN r.state
-           WHEN l.opened_at IS NULL THEN CASE WHEN w.opens_at OPERATOR(pg_catalog.>) pg_catalog.now() THEN 'baking' ELSE 'waiting' END
+           WHEN l.opened_at IS NULL AND w.opens_at IS NULL THEN 'waiting'
+           WHEN l.opened_at IS NULL AND w.opens_at OPERATOR(pg_catalog.>) pg_catalog.now() THEN 'baking'
+           WHEN l.opened_at IS NULL THEN 'ready'
            WHEN c.pending OPERATOR(pg_catalog.+) c.deferred OPERATOR(pg_catalog.+) c.claimed OPERATOR(pg_catalog.>) 0 THEN 'open'
            ELSE 'done'
        END AS state,
        c.total, c.pending, c.deferred, c.claimed, c.applied, c.failed,
        l.opened_at,
-       CASE WHEN r.state OPERATOR(pg_catalog.=) 'active' AND l.opened_at IS NULL THEN w.opens_at END AS opens_at,
+       CASE WHEN r.state OPERATOR(pg_catalog.=) 'active' AND l.opened_at IS NULL AND w.opens_at IS NOT NULL
+            THEN GREATEST(w.opens_at, r.created_at) END AS opens_at,
        r.reason
 FROM @extschema@.plugin_rollouts AS r
 JOIN @extschema@.plugin_rollout_lanes AS l
@@ -2282,7 +2285,7 @@ COMMENT ON COLUMN @extschema@.plugin_rollout_progress.tier IS 'The tier; NULL: t
 COMMENT ON COLUMN @extschema@.plugin_rollout_progress."position" IS 'The tier''s place.';
 
 COMMENT ON COLUMN @extschema@.plugin_rollout_progress.state IS
-    'waiting, baking, open or done; or that of the release: paused, aborted or rolled_back.';
+    'waiting: an earlier tier has something left to do; baking; ready: the next claim opens it; open; done; or that of the release: paused, aborted or rolled_back.';
 
 COMMENT ON COLUMN @extschema@.plugin_rollout_progress.total IS 'Its updates, but for those that are no longer wanted.';
 
@@ -2441,7 +2444,7 @@ AS $$
         WHEN 'ambiguous_ref' THEN 'there is a branch and a tag of this name: name it in full, as ref:refs/heads/…'
         WHEN 'no_candidate' THEN 'no tag upstream matches' || COALESCE('; one reaches its minimum age at ' || $4, '')
         WHEN 'tag_moved' THEN format('%s points to another commit than before: held until accept_moved_tag()', $2)
-        WHEN 'rollback' THEN 'the installed release was rolled back: what was installed before is to come back'
+        WHEN 'rollback' THEN 'the installed release was rolled back'
         ELSE format('%s is to be installed', COALESCE($2, 'the pinned commit'))
     END
 $$;
@@ -2458,13 +2461,13 @@ SELECT d.workspace_id, d.plugin_name, d.upstream, d.tracked_ref, d.state, d.inst
                                            ELSE 'the release was rolled back' END, r.reason)
            ELSE pg_catalog.concat_ws('; ', @extschema@.plugin_drift_reason(
                d.state, d.target_ref, u.last_error, d.eligible_at), q.hold,
-               CASE WHEN d.is_stranded THEN 'the installed release was rolled back, but what was installed before is not known' END,
+               CASE WHEN d.is_stranded THEN 'what was installed before is not known' END,
                CASE WHEN d.next_sha IS NOT NULL
                     THEN pg_catalog.format('%s follows when this release has reached every tier', d.next_sha) END)
        END COLLATE pg_catalog."default" AS reason
 FROM (
     SELECT p.workspace_id, p.plugin_name, p.upstream, p.tracked_ref,
-           CASE WHEN p.upstream IS NULL THEN 'no_upstream' WHEN b.back_sha IS NOT NULL THEN 'rollback' ELSE j.state END AS state,
+           CASE WHEN p.upstream IS NULL THEN 'no_upstream' WHEN b.upstream IS NOT NULL THEN 'rollback' ELSE j.state END AS state,
            p.installed_sha,
            CASE WHEN b.back_sha IS NULL THEN j.ref END AS target_ref,
            COALESCE(b.back_sha, j.sha) COLLATE pg_catalog."default" AS target_sha,
@@ -2544,6 +2547,44 @@ COMMENT ON COLUMN @extschema@.pending_plugin_updates.attempts IS 'How many attem
 
 COMMENT ON COLUMN @extschema@.pending_plugin_updates.last_error IS 'Why the last one did.';
 
+CREATE OR REPLACE FUNCTION @extschema@.plugin_drift_counts()
+    RETURNS TABLE (state text, installs bigint)
+    LANGUAGE sql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    -- Only what differs from its target is looked at.
+    WITH subscription AS MATERIALIZED (
+        SELECT s.upstream, s.tracked_ref, t.sha
+        FROM @extschema@.plugin_subscriptions() AS s
+        LEFT JOIN @extschema@.plugin_targets AS t ON t.upstream = s.upstream AND t.tracked_ref = s.tracked_ref
+        WHERE t.sha IS NULL OR (s.lowest_sha, s.highest_sha) IS DISTINCT FROM (t.sha::text, t.sha::text)
+           OR EXISTS (SELECT FROM @extschema@.plugin_rollouts AS r
+                      WHERE r.upstream = s.upstream AND r.sha = t.sha AND r.state = 'rolled_back')
+    ), differing AS (
+        SELECT s.upstream, s.tracked_ref, p.installed_sha, p.installs
+        FROM subscription AS s
+        CROSS JOIN LATERAL (
+            SELECT p.installed_sha, count(*) AS installs
+            FROM @extschema@.workspace_plugins AS p
+            WHERE p.tracked_ref <> 'none' AND p.upstream = s.upstream AND p.tracked_ref = s.tracked_ref
+            GROUP BY p.installed_sha) AS p
+        UNION ALL
+        SELECT NULL, p.tracked_ref, NULL, count(*)
+        FROM @extschema@.workspace_plugins AS p
+        WHERE p.tracked_ref <> 'none' AND p.upstream IS NULL
+        GROUP BY p.tracked_ref
+    )
+    SELECT CASE WHEN d.upstream IS NULL THEN 'no_upstream' WHEN r.sha IS NOT NULL THEN 'rollback' ELSE j.state END,
+           sum(d.installs)::bigint
+    FROM differing AS d
+    LEFT JOIN @extschema@.plugin_targets AS t ON t.upstream = d.upstream AND t.tracked_ref = d.tracked_ref
+    LEFT JOIN @extschema@.plugin_rollouts AS r
+      ON r.upstream = d.upstream AND r.sha = d.installed_sha AND r.state = 'rolled_back'
+    CROSS JOIN LATERAL @extschema@.judge_plugin_install(t, d.installed_sha, now()) AS j
+    WHERE d.upstream IS NULL OR r.sha IS NOT NULL OR j.state <> 'in_sync'
+    GROUP BY 1
+$$;
+
 CREATE OR REPLACE VIEW @extschema@.plugin_tracking_health AS
 SELECT i.installs,
        t.installs AS tracked,
@@ -2573,7 +2614,7 @@ CROSS JOIN @extschema@.plugin_install_count(true) AS t
 CROSS JOIN (
     SELECT pg_catalog.sum(d.installs)::bigint AS differing,
            (pg_catalog.sum(d.installs) FILTER (WHERE d.state OPERATOR(pg_catalog.=) ANY (ARRAY[
-               'pin_mismatch', 'retarget', 'new_version', 'branch_advanced'])))::bigint AS drifted,
+               'pin_mismatch', 'retarget', 'new_version', 'branch_advanced', 'rollback'])))::bigint AS drifted,
            (pg_catalog.sum(d.installs) FILTER (WHERE d.state OPERATOR(pg_catalog.=) 'tag_moved'))::bigint AS held,
            (pg_catalog.sum(d.installs) FILTER (WHERE d.state OPERATOR(pg_catalog.=) ANY (ARRAY[
                'unknown_baseline', 'no_upstream', 'unobserved', 'unresolvable', 'ref_missing',

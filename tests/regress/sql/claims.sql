@@ -51,7 +51,7 @@ SELECT observe('heads/main=b', 0);
 SELECT * FROM claim(0, 1);
 SELECT fail(1, 0);
 SELECT minute(due_at)::numeric BETWEEN 6 AND 10, status, attempts, last_error, claim_token FROM plugin_update_queue WHERE workspace_id = w(1);
-SELECT regexp_replace(hold, 'until .* after', 'until … after') FROM holds(1) WHERE workspace = '1';
+SELECT regexp_replace(hold, 'until .*, attempt', 'until …, attempt') FROM holds(1) WHERE workspace = '1';
 SELECT * FROM claim(1, 1);
 SELECT fail(2, 1, false);
 SELECT status, attempts, last_error, finished_at = t(1) FROM plugin_update_queue WHERE workspace_id = w(2);

@@ -16,6 +16,7 @@ SELECT roll_back_plugin_release('github.com/o/r', sha('b'), 'it breaks', t(61));
 SELECT * FROM queue();
 SELECT * FROM drift();
 SELECT * FROM progress();
+SELECT tracked, in_sync, drifted, by_state FROM plugin_tracking_health;
 -- Not a matter of tiers; nor does what automation does undo it.
 SELECT detect_plugin_drift(t(62)), observe('tags/v1.0.0=a tags/v1.1.0=b heads/x=a', 62);
 SELECT * FROM claim(62);
