@@ -67,12 +67,12 @@ class Session:
         return (time.perf_counter() - start) * 1000
 
 
-def pgbench_rate(script, clients, variables, settings=""):
+def pgbench_rate(script, clients, variables, settings="", length=PGBENCH_LENGTH):
     """Transactions a second of a script of this folder."""
     defined = [f"-D{name}={value}" for name, value in variables.items()]
     output = subprocess.run(
         ["pgbench", "-n", "-M", "prepared", "-c", str(clients), "-j", str(clients),
-         *PGBENCH_LENGTH, *defined, "-f", HERE / script],
+         *length, *defined, "-f", HERE / script],
         env=os.environ | {"PGOPTIONS": settings}, check=True, text=True, stdout=subprocess.PIPE,
     ).stdout
     return float(re.search(r"tps = ([\d.]+) \(without", output)[1])

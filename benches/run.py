@@ -8,6 +8,7 @@ some of the benchmarks by name.
 import sys
 
 import batch
+import claims
 import drift
 import harness
 import predicate
@@ -15,7 +16,8 @@ import record
 import report
 import tags
 
-BENCHMARKS = {"predicate": predicate, "record": record, "batch": batch, "tags": tags, "drift": drift}
+BENCHMARKS = {"predicate": predicate, "record": record, "batch": batch, "tags": tags, "drift": drift,
+              "claims": claims}
 
 
 def main(names):
@@ -25,6 +27,8 @@ def main(names):
         comparisons = []
         for name in names or BENCHMARKS:
             comparisons += BENCHMARKS[name].measure(session)
+            if name == "claims":
+                facts += claims.facts(session)
     facts.append(f"medians of {harness.ROUNDS} interleaved rounds, of {harness.PGBENCH_ROUNDS} for pgbench with"
                  f" {harness.PGBENCH_SECONDS} s each; a ratio is the median of the rounds' ratios")
     print("\n".join(f"- {fact}" for fact in facts))

@@ -9,6 +9,7 @@
 //! | `calls` | registering, recording, and reading what is stored |
 //! | `outcome` | how a statement ended, as a test compares it |
 //! | `same` | comparing long lists |
+//! | `worker` | the example of how a worker that applies updates is written |
 //! | `drift` | a model of what has drifted, and random statements to try it on |
 //!
 //! The extension has to be installed into the server that `PG_CONFIG` (default: `pg_config`) names.
@@ -25,6 +26,7 @@ mod outcome;
 mod processes;
 mod same;
 mod tools;
+pub mod worker;
 
 pub use calls::{
     Install, RECORD, batch, new_id, record, register, registered, stored, try_batch, try_record,
