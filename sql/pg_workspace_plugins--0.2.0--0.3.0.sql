@@ -936,7 +936,7 @@ $$;
 COMMENT ON FUNCTION @extschema@.reconsider_plugin_rollouts() IS
     'Trigger: tiers that have changed may let the next lanes open at another time.';
 
-CREATE TRIGGER rollout_tiers_changed AFTER INSERT OR DELETE OR UPDATE OF tier, "position", bake, max_failure_percent
+CREATE TRIGGER rollout_tiers_changed AFTER DELETE OR UPDATE OF tier, "position", bake, max_failure_percent
     ON @extschema@.rollout_tiers
     FOR EACH STATEMENT EXECUTE FUNCTION @extschema@.reconsider_plugin_rollouts();
 

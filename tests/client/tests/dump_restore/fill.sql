@@ -71,3 +71,15 @@ SELECT @schema@.observe_plugin_upstream('github.com/o/r', jsonb_build_object(
 SELECT @schema@.report_plugin_upstream_error(upstream, claim_token, 'timed out')
 FROM @schema@.claim_plugin_upstreams('worker', 1);
 UPDATE @schema@.plugin_upstreams SET min_release_age = '0', check_interval = '1 hour 30 minutes';
+
+-- Updates under way in two tiers, under limits; one that failed, one that was applied, a release that stands still.
+UPDATE @schema@.rollout_tiers SET bake = '1 hour', max_in_flight = 2, max_starts = 20, starts_interval = '10 minutes';
+INSERT INTO @schema@.plugin_update_policy (max_attempts, max_starts, starts_interval) VALUES (3, 25, '10 minutes');
+SELECT @schema@.record_workspace_plugin_install(
+    w.workspace_id, 'rolled out', 'github://o/rolled', 'ref:main', repeat('1', 40))
+FROM @schema@.plugin_workspaces AS w;
+SELECT @schema@.observe_plugin_upstream('github.com/o/rolled', jsonb_build_object('refs/heads/main', repeat('2', 40)));
+SELECT @schema@.complete_plugin_update(id, claim_token, target_sha) FROM @schema@.claim_plugin_updates('worker', 1);
+SELECT @schema@.fail_plugin_update(id, claim_token, E'it\tbroke') FROM @schema@.claim_plugin_updates('worker', 1);
+SELECT FROM @schema@.claim_plugin_updates('worker', 2);
+SELECT @schema@.pause_plugin_rollout('github.com/o/rolled', repeat('2', 40), 'not now');
