@@ -102,7 +102,7 @@ AS $$
         ('{worker}', 'EXECUTE', 'FUNCTION @extschema@.hold_plugin_update_limits()'),
         ('{worker}', 'EXECUTE', 'FUNCTION @extschema@.note_plugin_update_starts(text, bigint, uuid, timestamptz)'),
         ('{worker}', 'EXECUTE', 'FUNCTION @extschema@.tend_plugin_lane(text, text, text, timestamptz, timestamptz)'),
-        ('{worker}', 'EXECUTE', 'FUNCTION @extschema@.tend_plugin_rollouts(timestamptz)'),
+        ('{worker}', 'EXECUTE', 'FUNCTION @extschema@.advance_plugin_rollouts(timestamptz)'),
         ('{worker}', 'EXECUTE', 'FUNCTION @extschema@.expire_plugin_claims(timestamptz)'),
         ('{worker}', 'EXECUTE', 'FUNCTION @extschema@.extend_plugin_update(uuid, uuid, interval, timestamptz)'),
         ('{worker}', 'EXECUTE', 'FUNCTION @extschema@.complete_plugin_update(uuid, uuid, text, boolean, timestamptz)'),

@@ -148,13 +148,13 @@ $$;
 COMMENT ON FUNCTION @extschema@.tend_plugin_lane(text, text, text, timestamptz, timestamptz) IS
     'Clears a lane of what cannot be handed out, and notes where what waits in it begins.';
 
-CREATE FUNCTION @extschema@.tend_plugin_rollouts(at timestamptz) RETURNS boolean
+CREATE FUNCTION @extschema@.advance_plugin_rollouts(at timestamptz) RETURNS boolean
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     rollout record;
-    is_changed boolean := @extschema@.expire_plugin_claims(at) > 0;
+    is_advanced boolean := false;
 BEGIN
     FOR rollout IN
         SELECT r.upstream, r.sha FROM @extschema@.plugin_rollouts AS r
@@ -162,14 +162,14 @@ BEGIN
         ORDER BY r.next_open_at LIMIT 100
     LOOP
         IF @extschema@.advance_plugin_rollout(rollout.upstream, rollout.sha, at) THEN
-            is_changed := true;
+            is_advanced := true;
         END IF;
     END LOOP;
-    RETURN is_changed;
+    RETURN is_advanced;
 END
 $$;
-COMMENT ON FUNCTION @extschema@.tend_plugin_rollouts(timestamptz) IS
-    'Ends what workers have not reported in time, and opens lanes whose time has come. Whether there was any.';
+COMMENT ON FUNCTION @extschema@.advance_plugin_rollouts(timestamptz) IS
+    'Opens lanes whose time has come. Whether there was any.';
 
 CREATE FUNCTION @extschema@.claim_plugin_updates(
     worker text,
@@ -200,6 +200,13 @@ DECLARE
     taken bigint;
     tier record;
     lane record;
+    -- The lanes to tend.
+    upstreams text[] := '{}';
+    shas text[] := '{}';
+    tiers text[] := '{}';
+    since timestamptz[] := '{}';
+    is_last boolean;
+    is_changed boolean;
 BEGIN
     IF COALESCE(worker, '') = '' OR COALESCE(max_updates, 0) < 1 OR lease IS NULL OR lease <= interval '0' OR at IS NULL THEN
         RAISE EXCEPTION 'claim_plugin_updates: a worker''s name, a positive number and a positive lease are required'
@@ -267,14 +274,29 @@ BEGIN
                 END IF;
                 -- Now and then also where there was enough, so that what is long gone is not read again.
                 IF taken < allowance OR random() < 0.02 THEN
-                    PERFORM @extschema@.tend_plugin_lane(lane.upstream, lane.sha, tier.tier, lane.next_due_at, at);
+                    upstreams := upstreams || lane.upstream;
+                    shas := shas || lane.sha::text;
+                    tiers := tiers || tier.tier;
+                    since := since || lane.next_due_at;
                 END IF;
                 room := room - taken;
                 allowance := allowance - taken;
             END LOOP;
             EXIT WHEN room <= 0;
         END LOOP;
-        EXIT WHEN pass = 2 OR (room <= 0 AND random() > 0.05) OR NOT @extschema@.tend_plugin_rollouts(at);
+        -- What waits for the locks of releases before what takes those of lanes; with these it waits no more.
+        is_last := pass = 2 OR (room <= 0 AND random() > 0.05);
+        is_changed := NOT is_last AND @extschema@.expire_plugin_claims(at) > 0;
+        IF cardinality(upstreams) > 0 THEN
+            PERFORM @extschema@.tend_plugin_lane(l.upstream, l.sha, l.tier, l.since, at)
+            FROM ROWS FROM (unnest(upstreams), unnest(shas), unnest(tiers), unnest(since)) AS l (upstream, sha, tier, since);
+            upstreams := '{}';
+            shas := '{}';
+            tiers := '{}';
+            since := '{}';
+        END IF;
+        EXIT WHEN is_last;
+        EXIT WHEN NOT @extschema@.advance_plugin_rollouts(at) AND NOT is_changed;
     END LOOP;
 END
 $$;
@@ -304,6 +326,6 @@ COMMENT ON FUNCTION @extschema@.extend_plugin_update(uuid, uuid, interval, times
 REVOKE ALL ON FUNCTION @extschema@.hold_plugin_update_limits() FROM PUBLIC;
 REVOKE ALL ON FUNCTION @extschema@.note_plugin_update_starts(text, bigint, uuid, timestamptz) FROM PUBLIC;
 REVOKE ALL ON FUNCTION @extschema@.tend_plugin_lane(text, text, text, timestamptz, timestamptz) FROM PUBLIC;
-REVOKE ALL ON FUNCTION @extschema@.tend_plugin_rollouts(timestamptz) FROM PUBLIC;
+REVOKE ALL ON FUNCTION @extschema@.advance_plugin_rollouts(timestamptz) FROM PUBLIC;
 REVOKE ALL ON FUNCTION @extschema@.claim_plugin_updates(text, integer, interval, timestamptz) FROM PUBLIC;
 REVOKE ALL ON FUNCTION @extschema@.extend_plugin_update(uuid, uuid, interval, timestamptz) FROM PUBLIC;

@@ -196,15 +196,18 @@ BEGIN
         WHERE q.id = s.open_id AND q.workspace_id = s.open_workspace_id AND q.status IN ('pending', 'deferred')
           AND s.sha IS DISTINCT FROM s.open_sha
         RETURNING q.status, q.upstream, q.target_sha
+    ), differs AS MATERIALIZED (
+        SELECT s.* FROM step AS s
+        JOIN @extschema@.plugin_update_queue AS q ON q.id = s.open_id AND q.workspace_id = s.open_workspace_id
+        WHERE s.sha = s.open_sha
+          AND (q.upstream, q.tracked_ref, q.kind, q.current_sha, q.target_ref, q.rollout_tier)
+              IS DISTINCT FROM (s.upstream, s.tracked_ref, s.state, s.installed_sha, s.ref, s.rollout_tier)
     ), refreshed AS (
         UPDATE @extschema@.plugin_update_queue AS q
         SET upstream = s.upstream, tracked_ref = s.tracked_ref, kind = s.state,
             current_sha = s.installed_sha, target_ref = s.ref, rollout_tier = s.rollout_tier
-        FROM step AS s
+        FROM differs AS s
         WHERE q.id = s.open_id AND q.workspace_id = s.open_workspace_id AND q.status IN ('pending', 'deferred')
-          AND s.sha = s.open_sha
-          AND (q.upstream, q.tracked_ref, q.kind, q.current_sha, q.target_ref, q.rollout_tier)
-              IS DISTINCT FROM (s.upstream, s.tracked_ref, s.state, s.installed_sha, s.ref, s.rollout_tier)
         RETURNING q.upstream, q.target_sha, q.rollout_tier, q.due_at, q.kind
     ), added AS (
         -- Counting what has ended makes this wait for it: the unique index takes one row only. Due one
@@ -239,7 +242,8 @@ BEGIN
            (SELECT count(*) FROM ended AS e WHERE e.status = 'cancelled'),
            (SELECT count(*) FROM step AS s WHERE s.open_id IS NOT NULL AND s.sha IS DISTINCT FROM s.open_sha)
                + (SELECT count(*) FROM under_way AS u WHERE u.is_to_mark)
-               - (SELECT count(*) FROM ended) - (SELECT count(*) FROM marked),
+               + (SELECT count(*) FROM differs)
+               - (SELECT count(*) FROM ended) - (SELECT count(*) FROM marked) - (SELECT count(*) FROM refreshed),
            l.upstreams, l.shas, l.tiers, l.due, l.rollbacks, e.upstreams, e.shas
     INTO queued, superseded, cancelled, missed,
          lane_upstreams, lane_shas, lane_tiers, lane_due, are_rollbacks, left_upstreams, left_shas

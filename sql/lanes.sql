@@ -233,6 +233,12 @@ BEGIN
         -- Of fewer updates than before the same failures may be too many.
         EXIT WHEN ready.behind IS NOT NULL
               AND @extschema@.stop_failing_plugin_rollout(upstream, sha, ready.behind, at);
+        -- A claim waits for nobody who may be waiting for it: it comes by again.
+        PERFORM FROM @extschema@.plugin_rollout_lanes AS l
+        WHERE l.upstream = advance_plugin_rollout.upstream AND l.sha = advance_plugin_rollout.sha AND l.tier = next_tier
+        FOR NO KEY UPDATE SKIP LOCKED;
+        next_at := at;
+        EXIT WHEN NOT FOUND;
         PERFORM @extschema@.open_plugin_lane(upstream, sha, next_tier, at);
         is_advanced := true;
     END LOOP;
@@ -321,11 +327,15 @@ DECLARE
     due timestamptz[];
     rollbacks boolean[];
 BEGIN
-    -- An observation that is under way may be adding one.
+    -- An observation or a record that is under way may be adding one.
     PERFORM FROM @extschema@.plugin_upstreams AS u
     WHERE u.upstream IN (SELECT p.upstream FROM @extschema@.workspace_plugins AS p
                          WHERE p.workspace_id = NEW.workspace_id AND p.tracked_ref <> 'none')
-    ORDER BY u.upstream FOR SHARE;
+    ORDER BY u.upstream FOR NO KEY UPDATE;
+    -- Waited for first, so that what follows sees what has become of them.
+    PERFORM FROM @extschema@.plugin_update_queue AS q
+    WHERE q.workspace_id = NEW.workspace_id AND q.status IN ('pending', 'deferred', 'claimed')
+    ORDER BY q.plugin_name FOR NO KEY UPDATE;
     WITH moved AS (
         UPDATE @extschema@.plugin_update_queue AS q
         SET rollout_tier = COALESCE(NEW.rollout_tier, '')

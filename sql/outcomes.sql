@@ -211,9 +211,7 @@ BEGIN
            array_agg(e.target_sha::text) FILTER (WHERE e.status = 'failed') AS failed_shas,
            array_agg(e.rollout_tier) FILTER (WHERE e.status = 'failed') AS failed_tiers
     INTO done FROM ended AS e;
-    IF done.upstreams IS NOT NULL THEN
-        PERFORM @extschema@.add_plugin_lanes(done.upstreams, done.shas, done.tiers, done.due, '{}', at);
-    END IF;
+    -- The locks of releases before those of their lanes.
     FOR failed IN
         SELECT DISTINCT f.upstream, f.sha, f.tier
         FROM ROWS FROM (unnest(done.failed_upstreams), unnest(done.failed_shas), unnest(done.failed_tiers))
@@ -222,6 +220,9 @@ BEGIN
     LOOP
         PERFORM @extschema@.stop_failing_plugin_rollout(failed.upstream, failed.sha, failed.tier, at);
     END LOOP;
+    IF done.upstreams IS NOT NULL THEN
+        PERFORM @extschema@.add_plugin_lanes(done.upstreams, done.shas, done.tiers, done.due, '{}', at);
+    END IF;
     RETURN QUERY
     SELECT g.id, COALESCE(d.outcome, 'stale')
     FROM unnest(end_plugin_attempts.ids) WITH ORDINALITY AS g (id, n)

@@ -778,6 +778,12 @@ BEGIN
         -- Of fewer updates than before the same failures may be too many.
         EXIT WHEN ready.behind IS NOT NULL
               AND @extschema@.stop_failing_plugin_rollout(upstream, sha, ready.behind, at);
+        -- A claim waits for nobody who may be waiting for it: it comes by again.
+        PERFORM FROM @extschema@.plugin_rollout_lanes AS l
+        WHERE l.upstream = advance_plugin_rollout.upstream AND l.sha = advance_plugin_rollout.sha AND l.tier = next_tier
+        FOR NO KEY UPDATE SKIP LOCKED;
+        next_at := at;
+        EXIT WHEN NOT FOUND;
         PERFORM @extschema@.open_plugin_lane(upstream, sha, next_tier, at);
         is_advanced := true;
     END LOOP;
@@ -868,11 +874,15 @@ DECLARE
     due timestamptz[];
     rollbacks boolean[];
 BEGIN
-    -- An observation that is under way may be adding one.
+    -- An observation or a record that is under way may be adding one.
     PERFORM FROM @extschema@.plugin_upstreams AS u
     WHERE u.upstream IN (SELECT p.upstream FROM @extschema@.workspace_plugins AS p
                          WHERE p.workspace_id = NEW.workspace_id AND p.tracked_ref <> 'none')
-    ORDER BY u.upstream FOR SHARE;
+    ORDER BY u.upstream FOR NO KEY UPDATE;
+    -- Waited for first, so that what follows sees what has become of them.
+    PERFORM FROM @extschema@.plugin_update_queue AS q
+    WHERE q.workspace_id = NEW.workspace_id AND q.status IN ('pending', 'deferred', 'claimed')
+    ORDER BY q.plugin_name FOR NO KEY UPDATE;
     WITH moved AS (
         UPDATE @extschema@.plugin_update_queue AS q
         SET rollout_tier = COALESCE(NEW.rollout_tier, '')
@@ -1154,15 +1164,18 @@ BEGIN
         WHERE q.id = s.open_id AND q.workspace_id = s.open_workspace_id AND q.status IN ('pending', 'deferred')
           AND s.sha IS DISTINCT FROM s.open_sha
         RETURNING q.status, q.upstream, q.target_sha
+    ), differs AS MATERIALIZED (
+        SELECT s.* FROM step AS s
+        JOIN @extschema@.plugin_update_queue AS q ON q.id = s.open_id AND q.workspace_id = s.open_workspace_id
+        WHERE s.sha = s.open_sha
+          AND (q.upstream, q.tracked_ref, q.kind, q.current_sha, q.target_ref, q.rollout_tier)
+              IS DISTINCT FROM (s.upstream, s.tracked_ref, s.state, s.installed_sha, s.ref, s.rollout_tier)
     ), refreshed AS (
         UPDATE @extschema@.plugin_update_queue AS q
         SET upstream = s.upstream, tracked_ref = s.tracked_ref, kind = s.state,
             current_sha = s.installed_sha, target_ref = s.ref, rollout_tier = s.rollout_tier
-        FROM step AS s
+        FROM differs AS s
         WHERE q.id = s.open_id AND q.workspace_id = s.open_workspace_id AND q.status IN ('pending', 'deferred')
-          AND s.sha = s.open_sha
-          AND (q.upstream, q.tracked_ref, q.kind, q.current_sha, q.target_ref, q.rollout_tier)
-              IS DISTINCT FROM (s.upstream, s.tracked_ref, s.state, s.installed_sha, s.ref, s.rollout_tier)
         RETURNING q.upstream, q.target_sha, q.rollout_tier, q.due_at, q.kind
     ), added AS (
         -- Counting what has ended makes this wait for it: the unique index takes one row only. Due one
@@ -1197,7 +1210,8 @@ BEGIN
            (SELECT count(*) FROM ended AS e WHERE e.status = 'cancelled'),
            (SELECT count(*) FROM step AS s WHERE s.open_id IS NOT NULL AND s.sha IS DISTINCT FROM s.open_sha)
                + (SELECT count(*) FROM under_way AS u WHERE u.is_to_mark)
-               - (SELECT count(*) FROM ended) - (SELECT count(*) FROM marked),
+               + (SELECT count(*) FROM differs)
+               - (SELECT count(*) FROM ended) - (SELECT count(*) FROM marked) - (SELECT count(*) FROM refreshed),
            l.upstreams, l.shas, l.tiers, l.due, l.rollbacks, e.upstreams, e.shas
     INTO queued, superseded, cancelled, missed,
          lane_upstreams, lane_shas, lane_tiers, lane_due, are_rollbacks, left_upstreams, left_shas
@@ -1596,13 +1610,13 @@ $$;
 COMMENT ON FUNCTION @extschema@.tend_plugin_lane(text, text, text, timestamptz, timestamptz) IS
     'Clears a lane of what cannot be handed out, and notes where what waits in it begins.';
 
-CREATE FUNCTION @extschema@.tend_plugin_rollouts(at timestamptz) RETURNS boolean
+CREATE FUNCTION @extschema@.advance_plugin_rollouts(at timestamptz) RETURNS boolean
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     rollout record;
-    is_changed boolean := @extschema@.expire_plugin_claims(at) > 0;
+    is_advanced boolean := false;
 BEGIN
     FOR rollout IN
         SELECT r.upstream, r.sha FROM @extschema@.plugin_rollouts AS r
@@ -1610,15 +1624,15 @@ BEGIN
         ORDER BY r.next_open_at LIMIT 100
     LOOP
         IF @extschema@.advance_plugin_rollout(rollout.upstream, rollout.sha, at) THEN
-            is_changed := true;
+            is_advanced := true;
         END IF;
     END LOOP;
-    RETURN is_changed;
+    RETURN is_advanced;
 END
 $$;
 
-COMMENT ON FUNCTION @extschema@.tend_plugin_rollouts(timestamptz) IS
-    'Ends what workers have not reported in time, and opens lanes whose time has come. Whether there was any.';
+COMMENT ON FUNCTION @extschema@.advance_plugin_rollouts(timestamptz) IS
+    'Opens lanes whose time has come. Whether there was any.';
 
 CREATE FUNCTION @extschema@.claim_plugin_updates(
     worker text,
@@ -1649,6 +1663,13 @@ DECLARE
     taken bigint;
     tier record;
     lane record;
+    -- The lanes to tend.
+    upstreams text[] := '{}';
+    shas text[] := '{}';
+    tiers text[] := '{}';
+    since timestamptz[] := '{}';
+    is_last boolean;
+    is_changed boolean;
 BEGIN
     IF COALESCE(worker, '') = '' OR COALESCE(max_updates, 0) < 1 OR lease IS NULL OR lease <= interval '0' OR at IS NULL THEN
         RAISE EXCEPTION 'claim_plugin_updates: a worker''s name, a positive number and a positive lease are required'
@@ -1716,14 +1737,29 @@ BEGIN
                 END IF;
                 -- Now and then also where there was enough, so that what is long gone is not read again.
                 IF taken < allowance OR random() < 0.02 THEN
-                    PERFORM @extschema@.tend_plugin_lane(lane.upstream, lane.sha, tier.tier, lane.next_due_at, at);
+                    upstreams := upstreams || lane.upstream;
+                    shas := shas || lane.sha::text;
+                    tiers := tiers || tier.tier;
+                    since := since || lane.next_due_at;
                 END IF;
                 room := room - taken;
                 allowance := allowance - taken;
             END LOOP;
             EXIT WHEN room <= 0;
         END LOOP;
-        EXIT WHEN pass = 2 OR (room <= 0 AND random() > 0.05) OR NOT @extschema@.tend_plugin_rollouts(at);
+        -- What waits for the locks of releases before what takes those of lanes; with these it waits no more.
+        is_last := pass = 2 OR (room <= 0 AND random() > 0.05);
+        is_changed := NOT is_last AND @extschema@.expire_plugin_claims(at) > 0;
+        IF cardinality(upstreams) > 0 THEN
+            PERFORM @extschema@.tend_plugin_lane(l.upstream, l.sha, l.tier, l.since, at)
+            FROM ROWS FROM (unnest(upstreams), unnest(shas), unnest(tiers), unnest(since)) AS l (upstream, sha, tier, since);
+            upstreams := '{}';
+            shas := '{}';
+            tiers := '{}';
+            since := '{}';
+        END IF;
+        EXIT WHEN is_last;
+        EXIT WHEN NOT @extschema@.advance_plugin_rollouts(at) AND NOT is_changed;
     END LOOP;
 END
 $$;
@@ -1758,7 +1794,7 @@ REVOKE ALL ON FUNCTION @extschema@.note_plugin_update_starts(text, bigint, uuid,
 
 REVOKE ALL ON FUNCTION @extschema@.tend_plugin_lane(text, text, text, timestamptz, timestamptz) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION @extschema@.tend_plugin_rollouts(timestamptz) FROM PUBLIC;
+REVOKE ALL ON FUNCTION @extschema@.advance_plugin_rollouts(timestamptz) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION @extschema@.claim_plugin_updates(text, integer, interval, timestamptz) FROM PUBLIC;
 
@@ -1978,9 +2014,7 @@ BEGIN
            array_agg(e.target_sha::text) FILTER (WHERE e.status = 'failed') AS failed_shas,
            array_agg(e.rollout_tier) FILTER (WHERE e.status = 'failed') AS failed_tiers
     INTO done FROM ended AS e;
-    IF done.upstreams IS NOT NULL THEN
-        PERFORM @extschema@.add_plugin_lanes(done.upstreams, done.shas, done.tiers, done.due, '{}', at);
-    END IF;
+    -- The locks of releases before those of their lanes.
     FOR failed IN
         SELECT DISTINCT f.upstream, f.sha, f.tier
         FROM ROWS FROM (unnest(done.failed_upstreams), unnest(done.failed_shas), unnest(done.failed_tiers))
@@ -1989,6 +2023,9 @@ BEGIN
     LOOP
         PERFORM @extschema@.stop_failing_plugin_rollout(failed.upstream, failed.sha, failed.tier, at);
     END LOOP;
+    IF done.upstreams IS NOT NULL THEN
+        PERFORM @extschema@.add_plugin_lanes(done.upstreams, done.shas, done.tiers, done.due, '{}', at);
+    END IF;
     RETURN QUERY
     SELECT g.id, COALESCE(d.outcome, 'stale')
     FROM unnest(end_plugin_attempts.ids) WITH ORDINALITY AS g (id, n)
@@ -2750,7 +2787,7 @@ AS $$
         ('{worker}', 'EXECUTE', 'FUNCTION @extschema@.hold_plugin_update_limits()'),
         ('{worker}', 'EXECUTE', 'FUNCTION @extschema@.note_plugin_update_starts(text, bigint, uuid, timestamptz)'),
         ('{worker}', 'EXECUTE', 'FUNCTION @extschema@.tend_plugin_lane(text, text, text, timestamptz, timestamptz)'),
-        ('{worker}', 'EXECUTE', 'FUNCTION @extschema@.tend_plugin_rollouts(timestamptz)'),
+        ('{worker}', 'EXECUTE', 'FUNCTION @extschema@.advance_plugin_rollouts(timestamptz)'),
         ('{worker}', 'EXECUTE', 'FUNCTION @extschema@.expire_plugin_claims(timestamptz)'),
         ('{worker}', 'EXECUTE', 'FUNCTION @extschema@.extend_plugin_update(uuid, uuid, interval, timestamptz)'),
         ('{worker}', 'EXECUTE', 'FUNCTION @extschema@.complete_plugin_update(uuid, uuid, text, boolean, timestamptz)'),

@@ -11,6 +11,7 @@
 //! | `same` | comparing long lists |
 //! | `worker` | the example of how a worker that applies updates is written |
 //! | `drift` | a model of what has drifted, and random statements to try it on |
+//! | `queue` | what ought to stand in the queue of updates, by that model |
 //!
 //! The extension has to be installed into the server that `PG_CONFIG` (default: `pg_config`) names.
 #![allow(
@@ -24,6 +25,7 @@ mod connections;
 pub mod drift;
 mod outcome;
 mod processes;
+mod queue;
 mod same;
 mod tools;
 pub mod worker;
@@ -35,4 +37,5 @@ pub use cluster::{Cluster, DATABASE, EXTENSION, SUPERUSER};
 pub use connections::on_connections;
 pub use outcome::{every_field, outcome};
 pub use processes::peak_memory;
+pub use queue::{check_queue, settle_queue};
 pub use same::assert_same;
