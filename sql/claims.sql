@@ -20,7 +20,7 @@ BEGIN
         WHERE t.tier = plugin_update_limits.tier) AS l;
     IF limits.max_in_flight IS NOT NULL THEN
         SELECT count(*) INTO used FROM @extschema@.plugin_update_queue AS q
-        WHERE q.status = 'claimed' AND plugin_update_limits.tier IN ('', q.rollout_tier);
+        WHERE q.leased_until IS NOT NULL AND plugin_update_limits.tier IN ('', q.rollout_tier);
         allowed := greatest(limits.max_in_flight - used, 0::bigint);
         reason := format('%s of at most %s updates of %s are under way', used, limits.max_in_flight, scope);
         RETURN NEXT;
@@ -254,7 +254,7 @@ BEGIN
                       AND NOT EXISTS (
                           SELECT FROM @extschema@.plugin_update_queue AS c
                           WHERE c.workspace_id = q.workspace_id AND c.plugin_name = q.plugin_name
-                            AND c.status = 'claimed')
+                            AND c.status = 'claimed' OFFSET 0)
                     ORDER BY q.due_at LIMIT allowance
                     FOR NO KEY UPDATE OF q SKIP LOCKED
                 )
@@ -274,10 +274,10 @@ BEGIN
                 END IF;
                 -- Now and then also where there was enough, so that what is long gone is not read again.
                 IF taken < allowance OR random() < 0.02 THEN
-                    upstreams := upstreams || lane.upstream;
-                    shas := shas || lane.sha::text;
-                    tiers := tiers || tier.tier;
-                    since := since || lane.next_due_at;
+                    upstreams := array_append(upstreams, lane.upstream);
+                    shas := array_append(shas, lane.sha::text);
+                    tiers := array_append(tiers, tier.tier);
+                    since := array_append(since, lane.next_due_at);
                 END IF;
                 room := room - taken;
                 allowance := allowance - taken;

@@ -146,10 +146,11 @@ DECLARE
     rollout record;
     failures record;
 BEGIN
-    -- One at a time, so that failures that are reported at once are counted together.
-    SELECT r.state, r.forgiven_until INTO rollout FROM @extschema@.plugin_rollouts AS r
+    -- One at a time, so that failures that are reported at once are counted together. Written in any
+    -- case: a transaction with an older snapshot, which cannot count this one's, has to fail.
+    UPDATE @extschema@.plugin_rollouts AS r SET state = r.state
     WHERE r.upstream = stop_failing_plugin_rollout.upstream AND r.sha = stop_failing_plugin_rollout.sha
-    FOR NO KEY UPDATE;
+    RETURNING r.state, r.forgiven_until INTO rollout;
     IF rollout.state <> 'active' THEN
         RETURN false;
     END IF;
@@ -290,7 +291,10 @@ BEGIN
     UPDATE @extschema@.plugin_rollout_lanes AS l SET next_due_at = w.due
     FROM (
         SELECT l.upstream, l.sha, l.tier, n.due
-        FROM ROWS FROM (unnest(upstreams), unnest(shas), unnest(tiers), unnest(due)) AS n (upstream, sha, tier, due)
+        FROM (
+            SELECT g.upstream, g.sha, g.tier, min(g.due) AS due
+            FROM ROWS FROM (unnest(upstreams), unnest(shas), unnest(tiers), unnest(due)) AS g (upstream, sha, tier, due)
+            GROUP BY 1, 2, 3) AS n
         JOIN @extschema@.plugin_rollout_lanes AS l
           ON l.upstream = n.upstream AND l.sha = n.sha AND l.tier = n.tier
         WHERE l.next_due_at > n.due
@@ -316,6 +320,17 @@ $$;
 COMMENT ON FUNCTION @extschema@.add_plugin_lanes(text[], text[], text[], timestamptz[], boolean[], timestamptz) IS
     'Makes known the lanes in which updates stand by now, and that there is something to hand out.';
 
+CREATE FUNCTION @extschema@.hold_workspace_upstreams(workspace_id uuid) RETURNS void
+    LANGUAGE sql VOLATILE PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT FROM @extschema@.plugin_upstreams AS u
+    WHERE u.upstream IN (SELECT p.upstream FROM @extschema@.workspace_plugins AS p WHERE p.workspace_id = $1)
+    ORDER BY u.upstream FOR NO KEY UPDATE
+$$;
+COMMENT ON FUNCTION @extschema@.hold_workspace_upstreams(uuid) IS
+    'Waits for what observes or records the repositories of a workspace''s plugins, and has others wait.';
+
 CREATE FUNCTION @extschema@.move_plugin_updates() RETURNS trigger
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
@@ -327,11 +342,11 @@ DECLARE
     due timestamptz[];
     rollbacks boolean[];
 BEGIN
-    -- An observation or a record that is under way may be adding one.
-    PERFORM FROM @extschema@.plugin_upstreams AS u
-    WHERE u.upstream IN (SELECT p.upstream FROM @extschema@.workspace_plugins AS p
-                         WHERE p.workspace_id = NEW.workspace_id AND p.tracked_ref <> 'none')
-    ORDER BY u.upstream FOR NO KEY UPDATE;
+    -- An observation or a record that is under way may be adding one; a record may do so from a
+    -- repository that is new to the workspace, and has the workspace then.
+    PERFORM @extschema@.hold_workspace_upstreams(NEW.workspace_id);
+    PERFORM FROM @extschema@.plugin_workspaces AS w WHERE w.workspace_id = NEW.workspace_id FOR UPDATE;
+    PERFORM @extschema@.hold_workspace_upstreams(NEW.workspace_id);
     -- Waited for first, so that what follows sees what has become of them.
     PERFORM FROM @extschema@.plugin_update_queue AS q
     WHERE q.workspace_id = NEW.workspace_id AND q.status IN ('pending', 'deferred', 'claimed')
@@ -404,6 +419,7 @@ REVOKE ALL ON FUNCTION @extschema@.stop_failing_plugin_rollout(text, text, text,
 REVOKE ALL ON FUNCTION @extschema@.open_plugin_lane(text, text, text, timestamptz) FROM PUBLIC;
 REVOKE ALL ON FUNCTION @extschema@.advance_plugin_rollout(text, text, timestamptz) FROM PUBLIC;
 REVOKE ALL ON FUNCTION @extschema@.add_plugin_lanes(text[], text[], text[], timestamptz[], boolean[], timestamptz) FROM PUBLIC;
+REVOKE ALL ON FUNCTION @extschema@.hold_workspace_upstreams(uuid) FROM PUBLIC;
 REVOKE ALL ON FUNCTION @extschema@.move_plugin_updates() FROM PUBLIC;
 REVOKE ALL ON FUNCTION @extschema@.reconsider_plugin_rollouts() FROM PUBLIC;
 REVOKE ALL ON FUNCTION @extschema@.rename_plugin_lanes() FROM PUBLIC;

@@ -14,6 +14,31 @@ $$;
 COMMENT ON FUNCTION @extschema@.check_plugin_update_arrays(text, integer[]) IS
     'Refuses arrays of different lengths: those of ids, tokens and results, and one that may be missing.';
 
+CREATE FUNCTION @extschema@.settle_outdated_plugin_installs(
+    workspaces uuid[], plugins text[], upstreams text[], at timestamptz
+) RETURNS void
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    held constant text[] := ARRAY(
+        -- Whoever holds it is about to look at what has just been completed, and waits for it.
+        SELECT u.upstream FROM @extschema@.plugin_upstreams AS u
+        WHERE u.upstream = ANY (upstreams) ORDER BY u.upstream FOR SHARE SKIP LOCKED);
+    held_workspaces uuid[];
+    held_plugins text[];
+BEGIN
+    SELECT array_agg(n.workspace_id), array_agg(n.plugin_name) INTO held_workspaces, held_plugins
+    FROM ROWS FROM (unnest(workspaces), unnest(plugins), unnest(upstreams)) AS n (workspace_id, plugin_name, upstream)
+    WHERE n.upstream = ANY (held);
+    IF held_workspaces IS NOT NULL THEN
+        PERFORM @extschema@.settle_plugin_installs(held_workspaces, held_plugins, at);
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION @extschema@.settle_outdated_plugin_installs(uuid[], text[], text[], timestamptz) IS
+    'Brings the updates up to date of installs that were completed on what was no longer wanted.';
+
 CREATE FUNCTION @extschema@.complete_plugin_updates(
     ids uuid[], claim_tokens uuid[], applied_shas text[], materialized boolean[] DEFAULT NULL,
     at timestamptz DEFAULT pg_catalog.clock_timestamp()
@@ -41,19 +66,11 @@ BEGIN
                         COALESCE(quote_literal(left(applied_shas[invalid], 64)), 'NULL')
             USING ERRCODE = 'invalid_parameter_value';
     END IF;
-    -- In the order in which others take these locks: upstreams, where what is wanted has to be found
-    -- anew, installs, updates; each by its key.
+    -- In the order in which others take these locks: installs, then updates, each by its key.
     WITH given AS MATERIALIZED (
         SELECT g.id, g.token, g.sha, COALESCE(g.materialized, true) AS is_materialized
         FROM ROWS FROM (unnest(ids), unnest(claim_tokens), unnest(applied_shas), unnest(materialized))
                  AS g (id, token, sha, materialized)
-    ), held_upstream AS MATERIALIZED (
-        SELECT u.upstream FROM @extschema@.plugin_upstreams AS u
-        WHERE u.upstream IN (
-            SELECT q.upstream FROM given AS g
-            JOIN @extschema@.plugin_update_queue AS q ON q.id = g.id AND q.claim_token = g.token
-            WHERE q.status = 'claimed' AND q.is_outdated)
-        ORDER BY u.upstream FOR SHARE
     ), held_install AS MATERIALIZED (
         SELECT q.id, q.workspace_id, q.plugin_name, g.token, g.sha, g.is_materialized
         FROM given AS g
@@ -62,7 +79,6 @@ BEGIN
         JOIN @extschema@.workspace_plugins AS p
           ON p.workspace_id = q.workspace_id AND p.plugin_name = q.plugin_name AND p.upstream = q.upstream
          AND p.tracked_ref = q.tracked_ref AND p.installed_sha = q.current_sha
-        WHERE (SELECT count(*) FROM held_upstream) >= 0
         ORDER BY p.workspace_id, p.plugin_name FOR NO KEY UPDATE OF p
     ), held AS MATERIALIZED (
         SELECT i.* FROM held_install AS i
@@ -92,6 +108,7 @@ BEGIN
     SELECT array_agg(e.id) AS ids, array_agg(e.status) AS outcomes,
            array_agg(e.workspace_id) FILTER (WHERE e.is_outdated) AS workspaces,
            array_agg(e.plugin_name) FILTER (WHERE e.is_outdated) AS plugins,
+           array_agg(e.upstream) FILTER (WHERE e.is_outdated) AS sources,
            array_agg(e.upstream) FILTER (WHERE e.status = 'deferred') AS upstreams,
            array_agg(e.target_sha::text) FILTER (WHERE e.status = 'deferred') AS shas,
            array_agg(e.rollout_tier) FILTER (WHERE e.status = 'deferred') AS tiers,
@@ -101,7 +118,7 @@ BEGIN
         PERFORM @extschema@.add_plugin_lanes(done.upstreams, done.shas, done.tiers, done.due, '{}', at);
     END IF;
     IF done.workspaces IS NOT NULL THEN
-        PERFORM @extschema@.settle_plugin_installs(done.workspaces, done.plugins, at);
+        PERFORM @extschema@.settle_outdated_plugin_installs(done.workspaces, done.plugins, done.sources, at);
     END IF;
     RETURN QUERY
     SELECT g.id, COALESCE(d.outcome, 'stale')
@@ -123,8 +140,10 @@ CREATE FUNCTION @extschema@.complete_plugin_update(
     SET enable_seqscan = off
     SET jit = off
 AS $$
+DECLARE
+    done record;
 BEGIN
-    -- By far the most: applied, and still wanted. Everything else is as for many.
+    -- By far the most are applied. Everything else is as for many.
     IF materialized AND @extschema@.is_valid_commit_sha(applied_sha) THEN
         WITH held AS MATERIALIZED (
             SELECT q.id, q.workspace_id
@@ -133,21 +152,26 @@ BEGIN
               ON p.workspace_id = q.workspace_id AND p.plugin_name = q.plugin_name AND p.upstream = q.upstream
              AND p.tracked_ref = q.tracked_ref AND p.installed_sha = q.current_sha
             WHERE q.id = complete_plugin_update.id AND q.claim_token = complete_plugin_update.claim_token
-              AND q.target_sha = applied_sha AND q.status = 'claimed' AND NOT q.is_outdated
+              AND q.target_sha = applied_sha AND q.status = 'claimed'
             FOR NO KEY UPDATE OF p
         ), ended AS (
             UPDATE @extschema@.plugin_update_queue AS q
             SET status = 'applied', finished_at = at, claim_token = NULL, leased_until = NULL
             FROM held AS h
             WHERE q.id = h.id AND q.workspace_id = h.workspace_id AND q.status = 'claimed'
-              AND q.claim_token = complete_plugin_update.claim_token AND NOT q.is_outdated
-            RETURNING q.workspace_id, q.plugin_name, q.target_sha
+              AND q.claim_token = complete_plugin_update.claim_token
+            RETURNING q.workspace_id, q.plugin_name, q.upstream, q.target_sha, q.is_outdated
         )
         UPDATE @extschema@.workspace_plugins AS p
         SET installed_sha = e.target_sha, updated_at = greatest(p.updated_at, at)
         FROM ended AS e
-        WHERE p.workspace_id = e.workspace_id AND p.plugin_name = e.plugin_name;
-        IF FOUND THEN
+        WHERE p.workspace_id = e.workspace_id AND p.plugin_name = e.plugin_name
+        RETURNING e.workspace_id, e.plugin_name, e.upstream, e.is_outdated INTO done;
+        IF done.is_outdated THEN
+            PERFORM @extschema@.settle_outdated_plugin_installs(
+                ARRAY[done.workspace_id], ARRAY[done.plugin_name], ARRAY[done.upstream], at);
+        END IF;
+        IF done.is_outdated IS NOT NULL THEN
             RETURN 'applied';
         END IF;
     END IF;
@@ -279,7 +303,7 @@ BEGIN
     INTO lost
     FROM (
         SELECT q.id, q.claim_token, q.claimed_by, q.leased_until FROM @extschema@.plugin_update_queue AS q
-        WHERE q.status = 'claimed' AND q.leased_until <= at
+        WHERE q.leased_until <= at
         ORDER BY q.workspace_id, q.plugin_name LIMIT 1000 FOR NO KEY UPDATE SKIP LOCKED) AS l;
     IF lost.ids IS NOT NULL THEN
         -- The lease was delay enough.
@@ -298,3 +322,4 @@ REVOKE ALL ON FUNCTION @extschema@.end_plugin_attempts(uuid[], uuid[], text[], b
 REVOKE ALL ON FUNCTION @extschema@.fail_plugin_updates(uuid[], uuid[], text[], boolean[], timestamptz) FROM PUBLIC;
 REVOKE ALL ON FUNCTION @extschema@.fail_plugin_update(uuid, uuid, text, boolean, timestamptz) FROM PUBLIC;
 REVOKE ALL ON FUNCTION @extschema@.expire_plugin_claims(timestamptz) FROM PUBLIC;
+REVOKE ALL ON FUNCTION @extschema@.settle_outdated_plugin_installs(uuid[], text[], text[], timestamptz) FROM PUBLIC;

@@ -49,6 +49,7 @@ ALTER TABLE @extschema@.plugin_update_queue
 DROP INDEX @extschema@.plugin_update_queue_pending_key;
 DROP INDEX @extschema@.plugin_update_queue_subscription_idx;
 DROP INDEX @extschema@.plugin_update_queue_finished_at_idx;
+DROP TRIGGER workspace_plugins_resourced ON @extschema@.workspace_plugins;
 
 DROP FUNCTION @extschema@.plugin_access();
 
@@ -317,11 +318,11 @@ CREATE INDEX plugin_update_queue_lane_idx
 
 CREATE INDEX plugin_update_queue_outcome_idx
     ON @extschema@.plugin_update_queue (upstream, target_sha, rollout_tier, status, finished_at)
-    WHERE status OPERATOR(pg_catalog.=) ANY (ARRAY['claimed', 'applied', 'failed']);
+    WHERE status OPERATOR(pg_catalog.=) ANY (ARRAY['claimed', 'applied', 'failed']) AND upstream IS NOT NULL;
 
 CREATE INDEX plugin_update_queue_lease_idx
     ON @extschema@.plugin_update_queue (rollout_tier, leased_until)
-    WHERE status OPERATOR(pg_catalog.=) 'claimed';
+    WHERE leased_until IS NOT NULL;
 
 COMMENT ON COLUMN @extschema@.plugin_update_queue.kind IS
     'Why: pin_mismatch, retarget, new_version, branch_advanced or rollback.';
@@ -412,6 +413,8 @@ DECLARE
     upstreams text[];
     shas text[];
 BEGIN
+    -- A change of the workspace's tier may be under way, as for what is new to it by its foreign key.
+    PERFORM FROM @extschema@.plugin_workspaces AS w WHERE w.workspace_id = NEW.workspace_id FOR KEY SHARE;
     -- An observation of the repository that it came from may be under way.
     PERFORM FROM @extschema@.plugin_upstreams AS u WHERE u.upstream = OLD.upstream FOR SHARE;
     WITH ended AS (
@@ -430,6 +433,12 @@ $$;
 
 COMMENT ON FUNCTION @extschema@.cancel_resourced_plugin_updates() IS
     'Trigger: what is installed from another repository has no update waiting from the one before, nor under way.';
+
+CREATE TRIGGER workspace_plugins_resourced AFTER UPDATE ON @extschema@.workspace_plugins
+    FOR EACH ROW WHEN (COALESCE(OLD.upstream, '') OPERATOR(pg_catalog.<>) COALESCE(NEW.upstream, '')
+        OR (OLD.tracked_ref OPERATOR(pg_catalog.=) 'none')
+           OPERATOR(pg_catalog.<>) (NEW.tracked_ref OPERATOR(pg_catalog.=) 'none'))
+    EXECUTE FUNCTION @extschema@.cancel_resourced_plugin_updates();
 
 CREATE OR REPLACE FUNCTION @extschema@.rename_plugin_updates() RETURNS trigger
     LANGUAGE plpgsql
@@ -688,10 +697,11 @@ DECLARE
     rollout record;
     failures record;
 BEGIN
-    -- One at a time, so that failures that are reported at once are counted together.
-    SELECT r.state, r.forgiven_until INTO rollout FROM @extschema@.plugin_rollouts AS r
+    -- One at a time, so that failures that are reported at once are counted together. Written in any
+    -- case: a transaction with an older snapshot, which cannot count this one's, has to fail.
+    UPDATE @extschema@.plugin_rollouts AS r SET state = r.state
     WHERE r.upstream = stop_failing_plugin_rollout.upstream AND r.sha = stop_failing_plugin_rollout.sha
-    FOR NO KEY UPDATE;
+    RETURNING r.state, r.forgiven_until INTO rollout;
     IF rollout.state <> 'active' THEN
         RETURN false;
     END IF;
@@ -836,7 +846,10 @@ BEGIN
     UPDATE @extschema@.plugin_rollout_lanes AS l SET next_due_at = w.due
     FROM (
         SELECT l.upstream, l.sha, l.tier, n.due
-        FROM ROWS FROM (unnest(upstreams), unnest(shas), unnest(tiers), unnest(due)) AS n (upstream, sha, tier, due)
+        FROM (
+            SELECT g.upstream, g.sha, g.tier, min(g.due) AS due
+            FROM ROWS FROM (unnest(upstreams), unnest(shas), unnest(tiers), unnest(due)) AS g (upstream, sha, tier, due)
+            GROUP BY 1, 2, 3) AS n
         JOIN @extschema@.plugin_rollout_lanes AS l
           ON l.upstream = n.upstream AND l.sha = n.sha AND l.tier = n.tier
         WHERE l.next_due_at > n.due
@@ -863,6 +876,18 @@ $$;
 COMMENT ON FUNCTION @extschema@.add_plugin_lanes(text[], text[], text[], timestamptz[], boolean[], timestamptz) IS
     'Makes known the lanes in which updates stand by now, and that there is something to hand out.';
 
+CREATE FUNCTION @extschema@.hold_workspace_upstreams(workspace_id uuid) RETURNS void
+    LANGUAGE sql VOLATILE PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT FROM @extschema@.plugin_upstreams AS u
+    WHERE u.upstream IN (SELECT p.upstream FROM @extschema@.workspace_plugins AS p WHERE p.workspace_id = $1)
+    ORDER BY u.upstream FOR NO KEY UPDATE
+$$;
+
+COMMENT ON FUNCTION @extschema@.hold_workspace_upstreams(uuid) IS
+    'Waits for what observes or records the repositories of a workspace''s plugins, and has others wait.';
+
 CREATE FUNCTION @extschema@.move_plugin_updates() RETURNS trigger
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
@@ -874,11 +899,11 @@ DECLARE
     due timestamptz[];
     rollbacks boolean[];
 BEGIN
-    -- An observation or a record that is under way may be adding one.
-    PERFORM FROM @extschema@.plugin_upstreams AS u
-    WHERE u.upstream IN (SELECT p.upstream FROM @extschema@.workspace_plugins AS p
-                         WHERE p.workspace_id = NEW.workspace_id AND p.tracked_ref <> 'none')
-    ORDER BY u.upstream FOR NO KEY UPDATE;
+    -- An observation or a record that is under way may be adding one; a record may do so from a
+    -- repository that is new to the workspace, and has the workspace then.
+    PERFORM @extschema@.hold_workspace_upstreams(NEW.workspace_id);
+    PERFORM FROM @extschema@.plugin_workspaces AS w WHERE w.workspace_id = NEW.workspace_id FOR UPDATE;
+    PERFORM @extschema@.hold_workspace_upstreams(NEW.workspace_id);
     -- Waited for first, so that what follows sees what has become of them.
     PERFORM FROM @extschema@.plugin_update_queue AS q
     WHERE q.workspace_id = NEW.workspace_id AND q.status IN ('pending', 'deferred', 'claimed')
@@ -961,6 +986,8 @@ REVOKE ALL ON FUNCTION @extschema@.open_plugin_lane(text, text, text, timestampt
 REVOKE ALL ON FUNCTION @extschema@.advance_plugin_rollout(text, text, timestamptz) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION @extschema@.add_plugin_lanes(text[], text[], text[], timestamptz[], boolean[], timestamptz) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION @extschema@.hold_workspace_upstreams(uuid) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION @extschema@.move_plugin_updates() FROM PUBLIC;
 
@@ -1478,7 +1505,7 @@ BEGIN
         WHERE t.tier = plugin_update_limits.tier) AS l;
     IF limits.max_in_flight IS NOT NULL THEN
         SELECT count(*) INTO used FROM @extschema@.plugin_update_queue AS q
-        WHERE q.status = 'claimed' AND plugin_update_limits.tier IN ('', q.rollout_tier);
+        WHERE q.leased_until IS NOT NULL AND plugin_update_limits.tier IN ('', q.rollout_tier);
         allowed := greatest(limits.max_in_flight - used, 0::bigint);
         reason := format('%s of at most %s updates of %s are under way', used, limits.max_in_flight, scope);
         RETURN NEXT;
@@ -1717,7 +1744,7 @@ BEGIN
                       AND NOT EXISTS (
                           SELECT FROM @extschema@.plugin_update_queue AS c
                           WHERE c.workspace_id = q.workspace_id AND c.plugin_name = q.plugin_name
-                            AND c.status = 'claimed')
+                            AND c.status = 'claimed' OFFSET 0)
                     ORDER BY q.due_at LIMIT allowance
                     FOR NO KEY UPDATE OF q SKIP LOCKED
                 )
@@ -1737,10 +1764,10 @@ BEGIN
                 END IF;
                 -- Now and then also where there was enough, so that what is long gone is not read again.
                 IF taken < allowance OR random() < 0.02 THEN
-                    upstreams := upstreams || lane.upstream;
-                    shas := shas || lane.sha::text;
-                    tiers := tiers || tier.tier;
-                    since := since || lane.next_due_at;
+                    upstreams := array_append(upstreams, lane.upstream);
+                    shas := array_append(shas, lane.sha::text);
+                    tiers := array_append(tiers, tier.tier);
+                    since := array_append(since, lane.next_due_at);
                 END IF;
                 room := room - taken;
                 allowance := allowance - taken;
@@ -1815,6 +1842,32 @@ $$;
 COMMENT ON FUNCTION @extschema@.check_plugin_update_arrays(text, integer[]) IS
     'Refuses arrays of different lengths: those of ids, tokens and results, and one that may be missing.';
 
+CREATE FUNCTION @extschema@.settle_outdated_plugin_installs(
+    workspaces uuid[], plugins text[], upstreams text[], at timestamptz
+) RETURNS void
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    held constant text[] := ARRAY(
+        -- Whoever holds it is about to look at what has just been completed, and waits for it.
+        SELECT u.upstream FROM @extschema@.plugin_upstreams AS u
+        WHERE u.upstream = ANY (upstreams) ORDER BY u.upstream FOR SHARE SKIP LOCKED);
+    held_workspaces uuid[];
+    held_plugins text[];
+BEGIN
+    SELECT array_agg(n.workspace_id), array_agg(n.plugin_name) INTO held_workspaces, held_plugins
+    FROM ROWS FROM (unnest(workspaces), unnest(plugins), unnest(upstreams)) AS n (workspace_id, plugin_name, upstream)
+    WHERE n.upstream = ANY (held);
+    IF held_workspaces IS NOT NULL THEN
+        PERFORM @extschema@.settle_plugin_installs(held_workspaces, held_plugins, at);
+    END IF;
+END
+$$;
+
+COMMENT ON FUNCTION @extschema@.settle_outdated_plugin_installs(uuid[], text[], text[], timestamptz) IS
+    'Brings the updates up to date of installs that were completed on what was no longer wanted.';
+
 CREATE FUNCTION @extschema@.complete_plugin_updates(
     ids uuid[], claim_tokens uuid[], applied_shas text[], materialized boolean[] DEFAULT NULL,
     at timestamptz DEFAULT pg_catalog.clock_timestamp()
@@ -1842,19 +1895,11 @@ BEGIN
                         COALESCE(quote_literal(left(applied_shas[invalid], 64)), 'NULL')
             USING ERRCODE = 'invalid_parameter_value';
     END IF;
-    -- In the order in which others take these locks: upstreams, where what is wanted has to be found
-    -- anew, installs, updates; each by its key.
+    -- In the order in which others take these locks: installs, then updates, each by its key.
     WITH given AS MATERIALIZED (
         SELECT g.id, g.token, g.sha, COALESCE(g.materialized, true) AS is_materialized
         FROM ROWS FROM (unnest(ids), unnest(claim_tokens), unnest(applied_shas), unnest(materialized))
                  AS g (id, token, sha, materialized)
-    ), held_upstream AS MATERIALIZED (
-        SELECT u.upstream FROM @extschema@.plugin_upstreams AS u
-        WHERE u.upstream IN (
-            SELECT q.upstream FROM given AS g
-            JOIN @extschema@.plugin_update_queue AS q ON q.id = g.id AND q.claim_token = g.token
-            WHERE q.status = 'claimed' AND q.is_outdated)
-        ORDER BY u.upstream FOR SHARE
     ), held_install AS MATERIALIZED (
         SELECT q.id, q.workspace_id, q.plugin_name, g.token, g.sha, g.is_materialized
         FROM given AS g
@@ -1863,7 +1908,6 @@ BEGIN
         JOIN @extschema@.workspace_plugins AS p
           ON p.workspace_id = q.workspace_id AND p.plugin_name = q.plugin_name AND p.upstream = q.upstream
          AND p.tracked_ref = q.tracked_ref AND p.installed_sha = q.current_sha
-        WHERE (SELECT count(*) FROM held_upstream) >= 0
         ORDER BY p.workspace_id, p.plugin_name FOR NO KEY UPDATE OF p
     ), held AS MATERIALIZED (
         SELECT i.* FROM held_install AS i
@@ -1893,6 +1937,7 @@ BEGIN
     SELECT array_agg(e.id) AS ids, array_agg(e.status) AS outcomes,
            array_agg(e.workspace_id) FILTER (WHERE e.is_outdated) AS workspaces,
            array_agg(e.plugin_name) FILTER (WHERE e.is_outdated) AS plugins,
+           array_agg(e.upstream) FILTER (WHERE e.is_outdated) AS sources,
            array_agg(e.upstream) FILTER (WHERE e.status = 'deferred') AS upstreams,
            array_agg(e.target_sha::text) FILTER (WHERE e.status = 'deferred') AS shas,
            array_agg(e.rollout_tier) FILTER (WHERE e.status = 'deferred') AS tiers,
@@ -1902,7 +1947,7 @@ BEGIN
         PERFORM @extschema@.add_plugin_lanes(done.upstreams, done.shas, done.tiers, done.due, '{}', at);
     END IF;
     IF done.workspaces IS NOT NULL THEN
-        PERFORM @extschema@.settle_plugin_installs(done.workspaces, done.plugins, at);
+        PERFORM @extschema@.settle_outdated_plugin_installs(done.workspaces, done.plugins, done.sources, at);
     END IF;
     RETURN QUERY
     SELECT g.id, COALESCE(d.outcome, 'stale')
@@ -1925,8 +1970,10 @@ CREATE FUNCTION @extschema@.complete_plugin_update(
     SET enable_seqscan = off
     SET jit = off
 AS $$
+DECLARE
+    done record;
 BEGIN
-    -- By far the most: applied, and still wanted. Everything else is as for many.
+    -- By far the most are applied. Everything else is as for many.
     IF materialized AND @extschema@.is_valid_commit_sha(applied_sha) THEN
         WITH held AS MATERIALIZED (
             SELECT q.id, q.workspace_id
@@ -1935,21 +1982,26 @@ BEGIN
               ON p.workspace_id = q.workspace_id AND p.plugin_name = q.plugin_name AND p.upstream = q.upstream
              AND p.tracked_ref = q.tracked_ref AND p.installed_sha = q.current_sha
             WHERE q.id = complete_plugin_update.id AND q.claim_token = complete_plugin_update.claim_token
-              AND q.target_sha = applied_sha AND q.status = 'claimed' AND NOT q.is_outdated
+              AND q.target_sha = applied_sha AND q.status = 'claimed'
             FOR NO KEY UPDATE OF p
         ), ended AS (
             UPDATE @extschema@.plugin_update_queue AS q
             SET status = 'applied', finished_at = at, claim_token = NULL, leased_until = NULL
             FROM held AS h
             WHERE q.id = h.id AND q.workspace_id = h.workspace_id AND q.status = 'claimed'
-              AND q.claim_token = complete_plugin_update.claim_token AND NOT q.is_outdated
-            RETURNING q.workspace_id, q.plugin_name, q.target_sha
+              AND q.claim_token = complete_plugin_update.claim_token
+            RETURNING q.workspace_id, q.plugin_name, q.upstream, q.target_sha, q.is_outdated
         )
         UPDATE @extschema@.workspace_plugins AS p
         SET installed_sha = e.target_sha, updated_at = greatest(p.updated_at, at)
         FROM ended AS e
-        WHERE p.workspace_id = e.workspace_id AND p.plugin_name = e.plugin_name;
-        IF FOUND THEN
+        WHERE p.workspace_id = e.workspace_id AND p.plugin_name = e.plugin_name
+        RETURNING e.workspace_id, e.plugin_name, e.upstream, e.is_outdated INTO done;
+        IF done.is_outdated THEN
+            PERFORM @extschema@.settle_outdated_plugin_installs(
+                ARRAY[done.workspace_id], ARRAY[done.plugin_name], ARRAY[done.upstream], at);
+        END IF;
+        IF done.is_outdated IS NOT NULL THEN
             RETURN 'applied';
         END IF;
     END IF;
@@ -2085,7 +2137,7 @@ BEGIN
     INTO lost
     FROM (
         SELECT q.id, q.claim_token, q.claimed_by, q.leased_until FROM @extschema@.plugin_update_queue AS q
-        WHERE q.status = 'claimed' AND q.leased_until <= at
+        WHERE q.leased_until <= at
         ORDER BY q.workspace_id, q.plugin_name LIMIT 1000 FOR NO KEY UPDATE SKIP LOCKED) AS l;
     IF lost.ids IS NOT NULL THEN
         -- The lease was delay enough.
@@ -2110,6 +2162,8 @@ REVOKE ALL ON FUNCTION @extschema@.fail_plugin_updates(uuid[], uuid[], text[], b
 REVOKE ALL ON FUNCTION @extschema@.fail_plugin_update(uuid, uuid, text, boolean, timestamptz) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION @extschema@.expire_plugin_claims(timestamptz) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION @extschema@.settle_outdated_plugin_installs(uuid[], text[], text[], timestamptz) FROM PUBLIC;
 
 CREATE FUNCTION @extschema@.pause_plugin_rollout(
     upstream text, sha text, reason text DEFAULT NULL, at timestamptz DEFAULT pg_catalog.clock_timestamp()
@@ -2769,6 +2823,7 @@ AS $$
         ('{recorder,worker}', 'EXECUTE', 'FUNCTION @extschema@.hold_claimed_plugin_updates(text, @extschema@.tracked_ref, uuid[], text[])'),
         ('{recorder,worker}', 'EXECUTE', 'FUNCTION @extschema@.apply_wanted_plugin_updates(text, @extschema@.tracked_ref, uuid[], text[], timestamptz)'),
         ('{recorder,worker}', 'EXECUTE', 'FUNCTION @extschema@.arm_plugin_rollouts(text[], text[])'),
+        ('{recorder}', 'EXECUTE', 'FUNCTION @extschema@.hold_workspace_upstreams(uuid)'),
         ('{recorder,worker}', 'EXECUTE', 'FUNCTION @extschema@.add_plugin_lanes(text[], text[], text[], timestamptz[], boolean[], timestamptz)'),
         ('{recorder,worker}', 'EXECUTE', 'FUNCTION @extschema@.advance_plugin_rollout(text, text, timestamptz)'),
         ('{recorder,worker}', 'EXECUTE', 'FUNCTION @extschema@.open_plugin_lane(text, text, text, timestamptz)'),
@@ -2792,6 +2847,7 @@ AS $$
         ('{worker}', 'EXECUTE', 'FUNCTION @extschema@.extend_plugin_update(uuid, uuid, interval, timestamptz)'),
         ('{worker}', 'EXECUTE', 'FUNCTION @extschema@.complete_plugin_update(uuid, uuid, text, boolean, timestamptz)'),
         ('{worker}', 'EXECUTE', 'FUNCTION @extschema@.complete_plugin_updates(uuid[], uuid[], text[], boolean[], timestamptz)'),
+        ('{worker}', 'EXECUTE', 'FUNCTION @extschema@.settle_outdated_plugin_installs(uuid[], text[], text[], timestamptz)'),
         ('{worker}', 'EXECUTE', 'FUNCTION @extschema@.end_plugin_attempts(uuid[], uuid[], text[], boolean[], boolean, timestamptz)'),
         ('{worker}', 'EXECUTE', 'FUNCTION @extschema@.fail_plugin_update(uuid, uuid, text, boolean, timestamptz)'),
         ('{worker}', 'EXECUTE', 'FUNCTION @extschema@.fail_plugin_updates(uuid[], uuid[], text[], boolean[], timestamptz)'),

@@ -55,14 +55,16 @@ CREATE INDEX plugin_update_queue_failed_idx
 CREATE INDEX plugin_update_queue_lane_idx
     ON @extschema@.plugin_update_queue (upstream, target_sha, rollout_tier, due_at)
     WHERE status OPERATOR(pg_catalog.=) ANY (ARRAY['pending', 'deferred']);
+-- Two that are not to be read, from end to end, for what is under way of one install, as statistics of a
+-- quiet hour would have it: who asks for that has no upstream and no lease.
 -- What became of a lane's updates, and when.
 CREATE INDEX plugin_update_queue_outcome_idx
     ON @extschema@.plugin_update_queue (upstream, target_sha, rollout_tier, status, finished_at)
-    WHERE status OPERATOR(pg_catalog.=) ANY (ARRAY['claimed', 'applied', 'failed']);
+    WHERE status OPERATOR(pg_catalog.=) ANY (ARRAY['claimed', 'applied', 'failed']) AND upstream IS NOT NULL;
 -- What is under way in a tier, and whose lease has run out.
 CREATE INDEX plugin_update_queue_lease_idx
     ON @extschema@.plugin_update_queue (rollout_tier, leased_until)
-    WHERE status OPERATOR(pg_catalog.=) 'claimed';
+    WHERE leased_until IS NOT NULL;
 COMMENT ON TABLE @extschema@.plugin_update_queue IS
     'The updates that are wanted, and what became of those that were. An id always means one commit.';
 COMMENT ON COLUMN @extschema@.plugin_update_queue.id IS 'The update''s id.';
@@ -166,6 +168,8 @@ DECLARE
     upstreams text[];
     shas text[];
 BEGIN
+    -- A change of the workspace's tier may be under way, as for what is new to it by its foreign key.
+    PERFORM FROM @extschema@.plugin_workspaces AS w WHERE w.workspace_id = NEW.workspace_id FOR KEY SHARE;
     -- An observation of the repository that it came from may be under way.
     PERFORM FROM @extschema@.plugin_upstreams AS u WHERE u.upstream = OLD.upstream FOR SHARE;
     WITH ended AS (
@@ -184,9 +188,9 @@ $$;
 COMMENT ON FUNCTION @extschema@.cancel_resourced_plugin_updates() IS
     'Trigger: what is installed from another repository has no update waiting from the one before, nor under way.';
 CREATE TRIGGER workspace_plugins_resourced AFTER UPDATE ON @extschema@.workspace_plugins
-    FOR EACH ROW WHEN (OLD.upstream IS NOT NULL AND OLD.tracked_ref OPERATOR(pg_catalog.<>) 'none'
-        AND (NEW.upstream IS NULL OR NEW.upstream OPERATOR(pg_catalog.<>) OLD.upstream
-             OR NEW.tracked_ref OPERATOR(pg_catalog.=) 'none'))
+    FOR EACH ROW WHEN (COALESCE(OLD.upstream, '') OPERATOR(pg_catalog.<>) COALESCE(NEW.upstream, '')
+        OR (OLD.tracked_ref OPERATOR(pg_catalog.=) 'none')
+           OPERATOR(pg_catalog.<>) (NEW.tracked_ref OPERATOR(pg_catalog.=) 'none'))
     EXECUTE FUNCTION @extschema@.cancel_resourced_plugin_updates();
 
 CREATE FUNCTION @extschema@.rename_plugin_updates() RETURNS trigger

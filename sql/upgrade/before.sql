@@ -47,5 +47,6 @@ ALTER TABLE @extschema@.plugin_update_queue
 DROP INDEX @extschema@.plugin_update_queue_pending_key;
 DROP INDEX @extschema@.plugin_update_queue_subscription_idx;
 DROP INDEX @extschema@.plugin_update_queue_finished_at_idx;
+DROP TRIGGER workspace_plugins_resourced ON @extschema@.workspace_plugins;
 
 DROP FUNCTION @extschema@.plugin_access();

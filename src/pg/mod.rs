@@ -79,11 +79,7 @@ pgrx::extension_sql_file!(
     name = "queue",
     requires = ["rollouts"]
 );
-pgrx::extension_sql_file!(
-    "../../sql/lanes.sql",
-    name = "lanes",
-    requires = ["queue"]
-);
+pgrx::extension_sql_file!("../../sql/lanes.sql", name = "lanes", requires = ["queue"]);
 pgrx::extension_sql_file!(
     "../../sql/derive.sql",
     name = "derive",
@@ -114,11 +110,7 @@ pgrx::extension_sql_file!(
     name = "holds",
     requires = ["steering"]
 );
-pgrx::extension_sql_file!(
-    "../../sql/drift.sql",
-    name = "drift",
-    requires = ["holds"]
-);
+pgrx::extension_sql_file!("../../sql/drift.sql", name = "drift", requires = ["holds"]);
 pgrx::extension_sql_file!(
     "../../sql/workspaces.sql",
     name = "workspaces",

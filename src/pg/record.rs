@@ -27,7 +27,7 @@ const TYPES: [Type; 5] = [
 
 /// The upsert; `$also` is returned beside the row.
 macro_rules! upsert {
-    ($also:literal) => {
+    ($also:expr) => {
         Statement::new(
             concat!(
                 "INSERT INTO @extschema@.workspace_plugins AS w
@@ -46,27 +46,43 @@ macro_rules! upsert {
     };
 }
 
+/// Tells whether the install's updates are as they should be: nothing waits or is under way, and it is
+/// on its target, or on what cannot be compared.
+macro_rules! upsert_tracked {
+    ($also:literal) => {
+        upsert!(concat!(
+            "NOT EXISTS (
+                 SELECT FROM @extschema@.plugin_update_queue AS q
+                 WHERE q.workspace_id OPERATOR(pg_catalog.=) w.workspace_id
+                   AND q.plugin_name OPERATOR(pg_catalog.=) w.plugin_name
+                   AND q.status OPERATOR(pg_catalog.=) ANY (ARRAY['pending', 'deferred']))
+             AND NOT EXISTS (
+                 SELECT FROM @extschema@.plugin_update_queue AS q
+                 WHERE q.workspace_id OPERATOR(pg_catalog.=) w.workspace_id
+                   AND q.plugin_name OPERATOR(pg_catalog.=) w.plugin_name
+                   AND q.status OPERATOR(pg_catalog.=) 'claimed')
+             AND (w.upstream IS NULL OR EXISTS (
+                 SELECT FROM @extschema@.plugin_targets AS t
+                 WHERE t.upstream OPERATOR(pg_catalog.=) w.upstream
+                   AND t.tracked_ref OPERATOR(pg_catalog.=) w.tracked_ref
+                   AND (w.installed_sha IS NULL OR t.sha OPERATOR(pg_catalog.=) w.installed_sha
+                        OR t.sha IS NULL)))",
+            $also
+        ))
+    };
+}
+
 thread_local! {
-    /// Tells whether the install's updates are as they should be: nothing waits or is under way, and it is on its
-    /// target, or on what cannot be compared.
-    static UPSERT_TRACKED: Statement = const { upsert!(
-        "NOT EXISTS (
-             SELECT FROM @extschema@.plugin_update_queue AS q
-             WHERE q.workspace_id OPERATOR(pg_catalog.=) w.workspace_id
-               AND q.plugin_name OPERATOR(pg_catalog.=) w.plugin_name
-               AND q.status OPERATOR(pg_catalog.=) ANY (ARRAY['pending', 'deferred']))
-         AND NOT EXISTS (
-             SELECT FROM @extschema@.plugin_update_queue AS q
-             WHERE q.workspace_id OPERATOR(pg_catalog.=) w.workspace_id
-               AND q.plugin_name OPERATOR(pg_catalog.=) w.plugin_name
-               AND q.status OPERATOR(pg_catalog.=) 'claimed')
-         AND (w.upstream IS NULL OR EXISTS (
-             SELECT FROM @extschema@.plugin_targets AS t
-             WHERE t.upstream OPERATOR(pg_catalog.=) w.upstream
-               AND t.tracked_ref OPERATOR(pg_catalog.=) w.tracked_ref
-               AND (w.installed_sha IS NULL OR t.sha OPERATOR(pg_catalog.=) w.installed_sha
-                    OR t.sha IS NULL)))"
+    /// Nor is it on a release that was rolled back.
+    static UPSERT_TRACKED: Statement = const { upsert_tracked!(
+        " AND NOT EXISTS (
+              SELECT FROM @extschema@.plugin_rollouts AS r
+              WHERE r.upstream OPERATOR(pg_catalog.=) w.upstream
+                AND r.sha OPERATOR(pg_catalog.=) w.installed_sha
+                AND r.state OPERATOR(pg_catalog.=) 'rolled_back')"
     ) };
+    /// For the catalog of 0.2.0, which has no releases.
+    static UPSERT_TRACKED_ALONE: Statement = const { upsert_tracked!("") };
     /// For what tracks nothing: a trigger cancels what waited for it. And for the catalog of 0.1.0,
     /// which has no queue.
     static UPSERT: Statement = const { upsert!("true") };
@@ -127,7 +143,11 @@ fn upsert(schema: &Schema, install: &Install<'_>) -> Option<Datum> {
         || {
             let is_tracked = install.is_tracked() && settle::has_queue(schema);
             let is_known = !is_tracked || settle::lock_upstream(schema, install);
-            let statement = if is_tracked { &UPSERT_TRACKED } else { &UPSERT };
+            let statement = match is_tracked {
+                true if settle::has_rollouts(schema) => &UPSERT_TRACKED,
+                true => &UPSERT_TRACKED_ALONE,
+                false => &UPSERT,
+            };
             let rows = plan::run(statement, schema, &arguments);
             // No row where a trigger of the user's has suppressed it.
             let row = (rows.count > 0).then(|| rows.get(0, 0)).flatten()?;

@@ -34,6 +34,11 @@ pub fn has_queue(schema: &Schema) -> bool {
     schema.has_table(c"plugin_update_queue")
 }
 
+/// Whether the catalog has releases that can be rolled back, as it has since 0.3.0.
+pub fn has_rollouts(schema: &Schema) -> bool {
+    schema.has_table(c"plugin_rollouts")
+}
+
 /// Locks the upstream that an install tracks. False where it has to be made known first.
 pub fn lock_upstream(schema: &Schema, install: &Install<'_>) -> bool {
     let Some(upstream) = tracked_upstream(install) else {

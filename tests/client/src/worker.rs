@@ -223,12 +223,3 @@ fn again<T>(mut call: impl FnMut() -> Result<T, Error>) -> Result<T, Error> {
         }
     }
 }
-
-/// TEMPORARY
-pub fn patch(client: &mut Client) {
-    if let Ok(path) = std::env::var("PGWP_PATCH") {
-        client
-            .batch_execute(&std::fs::read_to_string(path).unwrap())
-            .unwrap();
-    }
-}

@@ -58,12 +58,14 @@ const PAIR: &str = "DELETE FROM plugin_workspaces; DELETE FROM rollout_tiers; DE
      SELECT register_plugin_workspace(gen_random_uuid(), tier) FROM unnest(ARRAY['canary', 'canary', 'early']) AS tier;
      SELECT record_workspace_plugin_install(workspace_id, 'p', 'https://host.example/o/r0', 'ref:main', repeat('1', 40))
      FROM plugin_workspaces;
+     SELECT record_workspace_plugin_install(workspace_id, 'u', 'https://host.example/o/unknown', 'none', repeat('1', 40))
+     FROM plugin_workspaces;
      SELECT observe_plugin_upstream('host.example/o/r0', jsonb_build_object(
          'refs/heads/main', repeat('2', 40), 'refs/tags/v1.0.0', repeat('2', 40)));
      INSERT INTO plugin_upstreams (upstream, fetch_url, next_check_at) VALUES ('host.example/o/r1', 'https://host.example/o/r1', 'infinity');
      SELECT observe_plugin_upstream('host.example/o/r1', jsonb_build_object('refs/heads/main', repeat('2', 40)))";
 
-const CALLS: [&str; 39] = [
+const CALLS: [&str; 40] = [
     "SELECT claim_plugin_updates('other', 10)",
     "SELECT claim_plugin_updates('other', 10, '1 hour', clock_timestamp() + interval '2 hours')",
     "SELECT extend_plugin_update($id, $token)",
@@ -87,6 +89,7 @@ const CALLS: [&str; 39] = [
     "SELECT record_workspace_plugin_install($waiting, 'p', 'https://host.example/o/r1', 'ref:main', $1)",
     "SELECT record_workspace_plugin_install($waiting, 'new', 'https://host.example/o/r0', 'ref:main', $1)",
     "SELECT record_workspace_plugin_install($waiting, 'new', 'https://host.example/o/r1', 'ref:main', $1)",
+    "SELECT record_workspace_plugin_install($waiting, 'u', 'https://host.example/o/r1', 'ref:main', $1)",
     "SELECT remove_workspace_plugin($claimed, 'p')",
     "SELECT remove_workspace_plugin($waiting, 'p')",
     "SELECT unregister_plugin_workspace($claimed)",
@@ -129,7 +132,6 @@ fn every_two_calls() {
 fn try_pairs(cluster: &Cluster, next: &AtomicUsize) -> Vec<String> {
     let database = cluster.new_database();
     let [mut first, mut second, mut watcher] = [(); 3].map(|()| cluster.connect(&database));
-    client_tests::worker::patch(&mut first);
     let mut defects = Vec::new();
     while let Some(one) = CALLS.get(next.fetch_add(1, Ordering::Relaxed)) {
         for other in CALLS {

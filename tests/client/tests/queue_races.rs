@@ -43,7 +43,7 @@ const TRACKS: [&str; 8] = [
     "none",
 ];
 /// One call in so many may be chosen to end a circle of waiting sessions.
-const CIRCLES: usize = 25;
+const CIRCLES: usize = 80;
 /// How calls may end: the workspace or the tier is gone, somebody else has rolled a release back, a
 /// circle was ended.
 const POSSIBLE: [&str; 4] = ["ok", "22023", "23503", "40P01"];
@@ -154,12 +154,12 @@ impl Session {
             74..77 => self.steer("pause_plugin_rollout"),
             77..82 => self.steer("resume_plugin_rollout"),
             82..84 => self.steer("abort_plugin_rollout"),
-            84..86 => self.on_update("dismiss_plugin_update(id, 'no')", "'pending', 'deferred'"),
-            86..88 => self.on_update("retry_plugin_update(id)", "'failed', 'dismissed'"),
+            84..86 => on_update("dismiss_plugin_update(id, 'no')", "'pending', 'deferred'"),
+            86..88 => on_update("retry_plugin_update(id)", "'failed', 'dismissed'"),
             88..91 => self.roll_back(),
             91..95 => self.change_tiers(),
             95..97 => self.come_and_go(),
-            97 => "SELECT prune_plugin_updates('1 hour')".to_owned(),
+            97 => "SELECT prune_plugin_updates('0')".to_owned(),
             _ => self.register(),
         }
     }
@@ -317,13 +317,6 @@ impl Session {
         )
     }
 
-    fn on_update(&mut self, call: &str, statuses: &str) -> String {
-        format!(
-            "SELECT {call} FROM (SELECT id FROM plugin_update_queue
-                 WHERE status IN ({statuses}) ORDER BY random() LIMIT 1) AS one"
-        )
-    }
-
     fn change_tiers(&mut self) -> String {
         let tier = TIERS.choose(&mut self.rng).unwrap();
         let limit = ["NULL", "1", "3"].choose(&mut self.rng).unwrap();
@@ -414,15 +407,25 @@ impl Session {
     }
 }
 
+fn on_update(call: &str, statuses: &str) -> String {
+    format!(
+        "SELECT {call} FROM (SELECT id FROM plugin_update_queue
+             WHERE status IN ({statuses}) ORDER BY random() LIMIT 1) AS one"
+    )
+}
+
 fn observation(upstream: &str, refs: &BTreeMap<String, String>) -> String {
     let refs = serde_json::json!(refs);
     format!("SELECT observe_plugin_upstream('{upstream}', '{refs}', clock_timestamp(), true)")
 }
 
+/// When it began and ended, by which session, the statement and the answer.
+type Done = (Duration, Duration, usize, String, String);
+
 /// What was done, and when; shown where a check fails.
 struct Trace {
     from: Instant,
-    done: Mutex<Vec<(Duration, Duration, usize, String, String)>>,
+    done: Mutex<Vec<Done>>,
     seed: u64,
     reach: Reach,
 }
@@ -456,7 +459,7 @@ impl Drop for Trace {
 }
 
 fn set_up(client: &mut Client, seed: u64) -> Size {
-    let size = *SIZES.iter().cycle().nth(seed as usize).unwrap();
+    let size = SIZES[usize::try_from(seed).unwrap() % SIZES.len()];
     let mut setup = "INSERT INTO plugin_update_policy (max_attempts, retry_delay, defer_delay, max_failure_percent)
              VALUES (2, '5 ms', '5 ms', 60);
          INSERT INTO rollout_tiers (tier, position, max_failure_percent) VALUES ('canary', 1, 60), ('early', 2, 60);"
@@ -494,7 +497,6 @@ fn race(reach: Reach) {
     for seed in seeds() {
         let database = cluster.new_database();
         let mut client = cluster.connect(&database);
-        client_tests::worker::patch(&mut client);
         let size = set_up(&mut client, seed);
         let trace = Trace::new(seed, reach);
         let sessions: Vec<_> = (0..SESSIONS as u64)
@@ -537,7 +539,6 @@ fn one_after_the_other() {
     for seed in seeds() {
         let database = cluster.new_database();
         let mut client = cluster.connect(&database);
-        client_tests::worker::patch(&mut client);
         let size = set_up(&mut client, seed);
         let trace = Trace::new(seed, Reach::All);
         let mut session = Session::new(seed, Reach::All, size);
@@ -563,4 +564,51 @@ fn claims_and_steering() {
 #[test]
 fn everything() {
     race(Reach::All);
+}
+
+/// Whatever is recorded: what has a release that was rolled back goes back to what it had before.
+#[test]
+fn recorded_again_on_what_was_rolled_back() {
+    let cluster = Cluster::shared();
+    let record = format!(
+        "SELECT record_workspace_plugin_install('{}', 'p0', 'https://{}.git', 'ref:main', '{}')",
+        workspace(0),
+        name(0),
+        sha(1)
+    );
+    let record_batch = format!(
+        r#"SELECT record_workspace_plugin_installs('[{{"workspace_id": "{}", "plugin_name": "p0",
+             "source_raw": "https://{}.git", "track": "ref:main", "installed_sha": "{}"}}]')"#,
+        workspace(0),
+        name(0),
+        sha(1)
+    );
+    for recorded in [record, record_batch] {
+        let database = cluster.new_database();
+        let mut client = cluster.connect(&database);
+        let apply = "SELECT complete_plugin_update(id, claim_token, target_sha)
+             FROM claim_plugin_updates('w')";
+        let (workspace, upstream) = (workspace(0), name(0));
+        let refs = [("refs/heads/main".to_owned(), sha(1))].into();
+        let steps = [
+            format!("SELECT register_plugin_workspace('{workspace}')"),
+            format!(
+                "SELECT record_workspace_plugin_install('{workspace}', 'p0', 'https://{upstream}.git', 'ref:main', '{}')",
+                sha(0)
+            ),
+            observation(&upstream, &refs),
+            apply.to_owned(),
+            format!(
+                "SELECT roll_back_plugin_release('{upstream}', '{}')",
+                sha(1)
+            ),
+            apply.to_owned(),
+            recorded,
+        ];
+        for step in steps {
+            client.batch_execute(&step).unwrap();
+            check_queue(&mut client, &step);
+        }
+        settle_queue(&mut client, "recorded again", 0);
+    }
 }

@@ -110,7 +110,6 @@ fn no_more_and_no_fewer_are_started_than_may_be() {
         for limits in limits {
             let database = cluster.new_database();
             let mut client = cluster.connect(&database);
-            client_tests::worker::patch(&mut client);
             client
                 .batch_execute("INSERT INTO rollout_tiers (tier, position) VALUES ('t', 1)")
                 .unwrap();
@@ -152,7 +151,6 @@ fn no_more_are_under_way_than_may_be() {
         for (limits, limit) in limits {
             let database = cluster.new_database();
             let mut client = cluster.connect(&database);
-            client_tests::worker::patch(&mut client);
             client
                 .batch_execute(
                     "INSERT INTO rollout_tiers (tier, position, max_failure_percent) VALUES ('t', 1, NULL);
@@ -237,7 +235,6 @@ fn failures(level: IsolationLevel) {
     for tier in [Some("t"), None] {
         let database = cluster.new_database();
         let mut client = cluster.connect(&database);
-        client_tests::worker::patch(&mut client);
         let mut upstream = 0;
         for (updates, percent, failures, is_too_many) in FAILURES {
             client
@@ -321,7 +318,6 @@ fn leases_that_end_at_once_are_counted_together() {
     let cluster = Cluster::shared();
     let database = cluster.new_database();
     let mut client = cluster.connect(&database);
-    client_tests::worker::patch(&mut client);
     client
         .batch_execute(
             "INSERT INTO rollout_tiers (tier, position, max_failure_percent) VALUES ('t', 1, 10);
@@ -343,6 +339,37 @@ fn leases_that_end_at_once_are_counted_together() {
         assert_eq!(state, if lost > 1 { "paused" } else { "active" });
         let end = "SELECT complete_plugin_update(id, claim_token, target_sha) FROM plugin_update_queue WHERE status = 'claimed'";
         client.query(end, &[]).unwrap();
+    }
+}
+
+/// What was reported in one call, or moved with its workspace, is due at different times.
+#[test]
+fn what_is_due_at_different_times_is_handed_out_again() {
+    let cluster = Cluster::shared();
+    let fail = "SELECT fail_plugin_updates(array_agg(id), array_agg(claim_token), array_agg('no luck'::text),
+             NULL, $1::text::timestamptz)
+         FROM (SELECT * FROM plugin_update_queue WHERE status = 'claimed' ORDER BY random()) AS q";
+    let later = "UPDATE plugin_update_queue SET due_at = $1::text::timestamptz + random() * interval '1 hour'
+         WHERE status = 'pending'";
+    let move_all = "UPDATE plugin_workspaces SET rollout_tier = NULL";
+    for is_moved in [false, true] {
+        let database = cluster.new_database();
+        let mut client = cluster.connect(&database);
+        client
+            .batch_execute("INSERT INTO rollout_tiers (tier, position) VALUES ('t', 1)")
+            .unwrap();
+        fleet(&mut client, Some("t"), 1, &(1..=20).collect::<Vec<_>>());
+        fleet(&mut client, Some("t"), 20, &[21]);
+        observe(&mut client, &(1..=21).collect::<Vec<_>>());
+        let all = |client: &mut Client, seconds| claim(client, LEVELS[0], 100, seconds).unwrap();
+        // Nothing is left, so that the lanes are at rest.
+        assert_eq!(all(&mut client, 1.0), 40);
+        client.query(fail, &[&BASE]).unwrap();
+        if is_moved {
+            client.execute(later, &[&BASE]).unwrap();
+            client.execute(move_all, &[]).unwrap();
+        }
+        assert_eq!(all(&mut client, 7200.0), 40, "moved: {is_moved}");
     }
 }
 
@@ -403,7 +430,6 @@ fn assert_about(found: i64, expected: i64, what: &str) {
 fn cost_with(cluster: &Cluster, backlog: i64, is_analyzed: bool) -> Cost {
     let database = cluster.new_database();
     let mut client = cluster.connect(&database);
-    client_tests::worker::patch(&mut client);
     client
         .batch_execute("INSERT INTO rollout_tiers (tier, position, bake) VALUES ('canary', 1, '1 h'), ('early', 2, '1 h')")
         .unwrap();
@@ -468,7 +494,6 @@ fn nothing_is_compiled() {
     let cluster = Cluster::shared();
     let database = cluster.new_database();
     let mut client = cluster.connect(&database);
-    client_tests::worker::patch(&mut client);
     client
         .batch_execute(
             "INSERT INTO plugin_update_policy (max_in_flight, retry_delay, defer_delay) VALUES (50, '1 ms', '1 ms');
@@ -478,21 +503,18 @@ fn nothing_is_compiled() {
         .unwrap();
     fleet(&mut client, Some("t"), 20, &[1, 2]);
     observe(&mut client, &[1, 2]);
-    let claimed = "FROM plugin_update_queue WHERE status = 'claimed'";
+    let claimed = "FROM (SELECT *, row_number() OVER () AS n FROM plugin_update_queue
+         WHERE status = 'claimed') AS q";
     let calls = [
         "SELECT claim_plugin_updates('w', 10)".to_owned(),
         format!("SELECT extend_plugin_update(id, claim_token) {claimed}"),
-        format!(
-            "SELECT complete_plugin_update(id, claim_token, target_sha, claim_token < id) {claimed}"
-        ),
+        format!("SELECT complete_plugin_update(id, claim_token, target_sha, n % 2 = 0) {claimed}"),
         "SELECT claim_plugin_updates('w', 10)".to_owned(),
         format!(
             "SELECT complete_plugin_updates(array_agg(id), array_agg(claim_token), array_agg(target_sha::text)) {claimed}"
         ),
         "SELECT claim_plugin_updates('w', 10)".to_owned(),
-        format!(
-            "SELECT fail_plugin_update(id, claim_token, 'no luck', claim_token < id) {claimed}"
-        ),
+        format!("SELECT fail_plugin_update(id, claim_token, 'no luck', n % 2 = 0) {claimed}"),
         "SELECT claim_plugin_updates('w', 10)".to_owned(),
         format!(
             "SELECT fail_plugin_updates(array_agg(id), array_agg(claim_token), array_agg('no luck'::text)) {claimed}"

@@ -23,7 +23,7 @@ const WORKERS: usize = 32;
 /// Between two deaths of workers.
 const LIFE: Duration = Duration::from_millis(200);
 /// How long all updates may take.
-const PATIENCE: Duration = Duration::from_secs(240);
+const PATIENCE: Duration = Duration::from_secs(150);
 
 /// Tiers, how many may be under way in them, and their workspaces.
 const TIERS: &str = "INSERT INTO rollout_tiers (tier, position, bake, max_in_flight, max_failure_percent)
@@ -47,12 +47,8 @@ const EFFECTS: &str = "CREATE TABLE effects (
          workspace_id uuid, plugin_name text, sha text, id uuid, token uuid, worker text,
          at timestamptz DEFAULT clock_timestamp(), PRIMARY KEY (id, token))";
 
-fn settings() -> [(&'static str, &'static str); 3] {
-    [
-        ("deadlock_timeout", "20ms"),
-        ("max_connections", "120"),
-        ("jit", "off"),
-    ]
+fn settings() -> [(&'static str, &'static str); 2] {
+    [("deadlock_timeout", "20ms"), ("max_connections", "120")]
 }
 
 /// Processes, which die with this.
@@ -121,7 +117,6 @@ struct Seen {
 fn every_update_is_applied_once_though_workers_and_server_die() {
     let cluster = Cluster::with_extension(&settings());
     let mut client = cluster.connect(DATABASE);
-    client_tests::worker::patch(&mut client);
     client.batch_execute(TIERS).unwrap();
     client.batch_execute(EFFECTS).unwrap();
     client.query_one(WORKSPACE_TIERS, &[&WORKSPACES]).unwrap();
@@ -178,6 +173,13 @@ impl Drop for Done<'_> {
     }
 }
 
+/// What is left, with its release and its lane; those that may be handed out first.
+const STUCK: &str = "SELECT q::text || r::text || l::text FROM plugin_update_queue AS q
+     JOIN plugin_rollouts AS r ON r.upstream = q.upstream AND r.sha = q.target_sha
+     JOIN plugin_rollout_lanes AS l
+       ON l.upstream = q.upstream AND l.sha = q.target_sha AND l.tier = q.rollout_tier
+     WHERE q.finished_at IS NULL ORDER BY l.opened_at";
+
 /// Waits until no more than `left` updates are to be done.
 fn wait_for(client: &mut Client, began: Instant, left: i64) {
     let open = "SELECT count(*) FROM plugin_update_queue WHERE status IN ('pending', 'deferred', 'claimed')";
@@ -186,7 +188,9 @@ fn wait_for(client: &mut Client, began: Instant, left: i64) {
         if open <= left {
             return;
         }
-        assert!(began.elapsed() < PATIENCE, "{open} updates are left");
+        if began.elapsed() > PATIENCE {
+            none(client, STUCK, &format!("{open} updates are left"));
+        }
         sleep(Duration::from_millis(50));
     }
 }
@@ -364,7 +368,7 @@ fn taken_over(client: &mut Client, update: &Update) -> Update {
 }
 
 const SHORT: Duration = Duration::from_millis(20);
-const LONG: Duration = Duration::from_secs(60);
+const LONG: Duration = Duration::from_mins(1);
 
 fn failed(is_retryable: bool) -> Outcome {
     Outcome::Failed {
@@ -435,7 +439,6 @@ fn who_comes_too_late_changes_nothing() {
     for (what, since) in SINCE {
         let database = cluster.new_database();
         let mut client = cluster.connect(&database);
-        client_tests::worker::patch(&mut client);
         drifted(&mut client, 1);
         let claimed = worker("late", SHORT).claim(&mut client).unwrap();
         let [update] = &claimed[..] else {
