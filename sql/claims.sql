@@ -195,16 +195,16 @@ DECLARE
     token constant uuid := gen_random_uuid();
     lease_end constant timestamptz := at + lease;
     room bigint := max_updates::bigint;
-    is_all_limited boolean;
+    is_holding boolean := false;
     allowance bigint;
     taken bigint;
     tier record;
     lane record;
     -- The lanes to tend.
-    upstreams text[] := '{}';
-    shas text[] := '{}';
-    tiers text[] := '{}';
-    since timestamptz[] := '{}';
+    upstreams text[] := ARRAY[]::text[];
+    shas text[] := ARRAY[]::text[];
+    tiers text[] := ARRAY[]::text[];
+    since timestamptz[] := ARRAY[]::timestamptz[];
     is_last boolean;
     is_changed boolean;
 BEGIN
@@ -212,21 +212,22 @@ BEGIN
         RAISE EXCEPTION 'claim_plugin_updates: a worker''s name, a positive number and a positive lease are required'
             USING ERRCODE = 'invalid_parameter_value';
     END IF;
-    is_all_limited := EXISTS (SELECT FROM @extschema@.plugin_update_policy AS p
-                              WHERE p.max_in_flight IS NOT NULL OR p.max_starts IS NOT NULL);
-    IF is_all_limited OR EXISTS (SELECT FROM @extschema@.rollout_tiers AS t
-                                 WHERE t.max_in_flight IS NOT NULL OR t.max_starts IS NOT NULL) THEN
-        PERFORM @extschema@.hold_plugin_update_limits();
-    END IF;
     FOR pass IN 1 .. 2 LOOP
         FOR tier IN
-            SELECT t.tier, t.max_in_flight IS NOT NULL OR t.max_starts IS NOT NULL AS is_limited
+            SELECT t.tier, t.is_limited, l.is_all_limited, l.is_all_limited OR bool_or(t.is_limited) OVER () AS is_any_limited
             FROM (
-                SELECT t.tier, t."position", t.max_in_flight, t.max_starts FROM @extschema@.rollout_tiers AS t
+                SELECT t.tier, t."position", t.max_in_flight IS NOT NULL OR t.max_starts IS NOT NULL AS is_limited
+                FROM @extschema@.rollout_tiers AS t
                 UNION ALL
-                SELECT '', NULL, NULL, NULL) AS t
+                SELECT '', NULL, false) AS t,
+                (SELECT EXISTS (SELECT FROM @extschema@.plugin_update_policy AS p
+                                WHERE p.max_in_flight IS NOT NULL OR p.max_starts IS NOT NULL) AS is_all_limited) AS l
             ORDER BY t."position"
         LOOP
+            IF tier.is_any_limited AND NOT is_holding THEN
+                PERFORM @extschema@.hold_plugin_update_limits();
+                is_holding := true;
+            END IF;
             allowance := NULL;
             FOR lane IN
                 SELECT l.upstream, l.sha, l.next_due_at FROM @extschema@.plugin_rollout_lanes AS l
@@ -236,7 +237,7 @@ BEGIN
                 IF allowance IS NULL THEN
                     allowance := least(
                         room,
-                        CASE WHEN is_all_limited THEN (
+                        CASE WHEN tier.is_all_limited THEN (
                             SELECT min(l.allowed) FROM @extschema@.plugin_update_limits('', at) AS l) END,
                         CASE WHEN tier.is_limited THEN (
                             SELECT min(l.allowed) FROM @extschema@.plugin_update_limits(tier.tier, at) AS l) END);
@@ -266,7 +267,7 @@ BEGIN
                 RETURNING q.id, q.workspace_id, q.plugin_name, q.upstream, k.fetch_url, q.tracked_ref::text, q.kind,
                           q.current_sha::text, q.target_ref, q.target_sha::text, token, q.attempts + 1, lease_end;
                 GET DIAGNOSTICS taken = ROW_COUNT;
-                IF taken > 0 AND is_all_limited THEN
+                IF taken > 0 AND tier.is_all_limited THEN
                     PERFORM @extschema@.note_plugin_update_starts('', taken, token, at);
                 END IF;
                 IF taken > 0 AND tier.is_limited THEN
@@ -290,10 +291,10 @@ BEGIN
         IF cardinality(upstreams) > 0 THEN
             PERFORM @extschema@.tend_plugin_lane(l.upstream, l.sha, l.tier, l.since, at)
             FROM ROWS FROM (unnest(upstreams), unnest(shas), unnest(tiers), unnest(since)) AS l (upstream, sha, tier, since);
-            upstreams := '{}';
-            shas := '{}';
-            tiers := '{}';
-            since := '{}';
+            upstreams := ARRAY[]::text[];
+            shas := ARRAY[]::text[];
+            tiers := ARRAY[]::text[];
+            since := ARRAY[]::timestamptz[];
         END IF;
         EXIT WHEN is_last;
         EXIT WHEN NOT @extschema@.advance_plugin_rollouts(at) AND NOT is_changed;
@@ -315,8 +316,7 @@ BEGIN
             USING ERRCODE = 'invalid_parameter_value';
     END IF;
     UPDATE @extschema@.plugin_update_queue AS q SET leased_until = at + lease
-    WHERE q.id = extend_plugin_update.id AND q.status = 'claimed'
-      AND q.claim_token = extend_plugin_update.claim_token;
+    WHERE q.id = extend_plugin_update.id AND q.claim_token = extend_plugin_update.claim_token;
     RETURN CASE WHEN FOUND THEN 'claimed' ELSE 'stale' END;
 END
 $$;

@@ -66,25 +66,21 @@ BEGIN
                         COALESCE(quote_literal(left(applied_shas[invalid], 64)), 'NULL')
             USING ERRCODE = 'invalid_parameter_value';
     END IF;
-    -- In the order in which others take these locks: installs, then updates, each by its key.
+    -- In the order in which others take these locks: installs, then updates, each by its key. Only what is
+    -- claimed has a token; to ask for the status as well could have all that is claimed read.
     WITH given AS MATERIALIZED (
         SELECT g.id, g.token, g.sha, COALESCE(g.materialized, true) AS is_materialized
         FROM ROWS FROM (unnest(ids), unnest(claim_tokens), unnest(applied_shas), unnest(materialized))
                  AS g (id, token, sha, materialized)
-    ), held_install AS MATERIALIZED (
-        SELECT q.id, q.workspace_id, q.plugin_name, g.token, g.sha, g.is_materialized
+    ), held AS MATERIALIZED (
+        SELECT q.id, q.workspace_id, g.token, g.is_materialized
         FROM given AS g
         JOIN @extschema@.plugin_update_queue AS q
-          ON q.id = g.id AND q.claim_token = g.token AND q.target_sha = g.sha AND q.status = 'claimed'
+          ON q.id = g.id AND q.claim_token = g.token AND q.target_sha = g.sha
         JOIN @extschema@.workspace_plugins AS p
           ON p.workspace_id = q.workspace_id AND p.plugin_name = q.plugin_name AND p.upstream = q.upstream
          AND p.tracked_ref = q.tracked_ref AND p.installed_sha = q.current_sha
         ORDER BY p.workspace_id, p.plugin_name FOR NO KEY UPDATE OF p
-    ), held AS MATERIALIZED (
-        SELECT i.* FROM held_install AS i
-        JOIN @extschema@.plugin_update_queue AS q ON q.id = i.id AND q.workspace_id = i.workspace_id
-        WHERE q.status = 'claimed' AND q.claim_token = i.token
-        ORDER BY i.workspace_id, i.plugin_name FOR NO KEY UPDATE OF q
     ), ended AS (
         UPDATE @extschema@.plugin_update_queue AS q
         SET status = CASE WHEN h.is_materialized THEN 'applied' WHEN q.is_outdated THEN 'superseded' ELSE 'deferred' END,
@@ -95,7 +91,7 @@ BEGIN
                                              interval '10 minutes') END,
             claim_token = NULL, leased_until = NULL
         FROM held AS h
-        WHERE q.id = h.id AND q.workspace_id = h.workspace_id AND q.status = 'claimed' AND q.claim_token = h.token
+        WHERE q.id = h.id AND q.workspace_id = h.workspace_id AND q.claim_token = h.token
         RETURNING q.id, q.workspace_id, q.plugin_name, q.status, q.upstream, q.target_sha, q.rollout_tier, q.due_at,
                   q.is_outdated
     ), advanced AS (
@@ -105,7 +101,7 @@ BEGIN
         WHERE p.workspace_id = e.workspace_id AND p.plugin_name = e.plugin_name AND e.status = 'applied'
         RETURNING 1
     )
-    SELECT array_agg(e.id) AS ids, array_agg(e.status) AS outcomes,
+    SELECT jsonb_object_agg(e.id, e.status) AS outcomes,
            array_agg(e.workspace_id) FILTER (WHERE e.is_outdated) AS workspaces,
            array_agg(e.plugin_name) FILTER (WHERE e.is_outdated) AS plugins,
            array_agg(e.upstream) FILTER (WHERE e.is_outdated) AS sources,
@@ -121,10 +117,8 @@ BEGIN
         PERFORM @extschema@.settle_outdated_plugin_installs(done.workspaces, done.plugins, done.sources, at);
     END IF;
     RETURN QUERY
-    SELECT g.id, COALESCE(d.outcome, 'stale')
-    FROM unnest(complete_plugin_updates.ids) WITH ORDINALITY AS g (id, n)
-    LEFT JOIN ROWS FROM (unnest(done.ids), unnest(done.outcomes)) AS d (id, outcome) ON d.id = g.id
-    ORDER BY g.n;
+    SELECT g.id, COALESCE(done.outcomes ->> g.id::text, 'stale')
+    FROM unnest(complete_plugin_updates.ids) WITH ORDINALITY AS g (id, n) ORDER BY g.n;
 END
 $$;
 COMMENT ON FUNCTION @extschema@.complete_plugin_updates(uuid[], uuid[], text[], boolean[], timestamptz) IS
@@ -152,13 +146,13 @@ BEGIN
               ON p.workspace_id = q.workspace_id AND p.plugin_name = q.plugin_name AND p.upstream = q.upstream
              AND p.tracked_ref = q.tracked_ref AND p.installed_sha = q.current_sha
             WHERE q.id = complete_plugin_update.id AND q.claim_token = complete_plugin_update.claim_token
-              AND q.target_sha = applied_sha AND q.status = 'claimed'
+              AND q.target_sha = applied_sha
             FOR NO KEY UPDATE OF p
         ), ended AS (
             UPDATE @extschema@.plugin_update_queue AS q
             SET status = 'applied', finished_at = at, claim_token = NULL, leased_until = NULL
             FROM held AS h
-            WHERE q.id = h.id AND q.workspace_id = h.workspace_id AND q.status = 'claimed'
+            WHERE q.id = h.id AND q.workspace_id = h.workspace_id
               AND q.claim_token = complete_plugin_update.claim_token
             RETURNING q.workspace_id, q.plugin_name, q.upstream, q.target_sha, q.is_outdated
         )
@@ -210,7 +204,6 @@ BEGIN
         SELECT q.id, q.workspace_id, g.token, g.error, g.is_retryable
         FROM given AS g
         JOIN @extschema@.plugin_update_queue AS q ON q.id = g.id AND q.claim_token = g.token
-        WHERE q.status = 'claimed'
         ORDER BY q.workspace_id, q.plugin_name FOR NO KEY UPDATE OF q
     ), ended AS (
         UPDATE @extschema@.plugin_update_queue AS q
@@ -223,10 +216,10 @@ BEGIN
                           ELSE at END,
             attempts = q.attempts + 1, last_error = left(h.error, 2000), claim_token = NULL, leased_until = NULL
         FROM held AS h
-        WHERE q.id = h.id AND q.workspace_id = h.workspace_id AND q.status = 'claimed' AND q.claim_token = h.token
+        WHERE q.id = h.id AND q.workspace_id = h.workspace_id AND q.claim_token = h.token
         RETURNING q.id, q.status, q.upstream, q.target_sha, q.rollout_tier, q.due_at
     )
-    SELECT array_agg(e.id) AS ids, array_agg(e.status) AS outcomes,
+    SELECT jsonb_object_agg(e.id, e.status) AS outcomes,
            array_agg(e.upstream) FILTER (WHERE e.status = 'pending') AS upstreams,
            array_agg(e.target_sha::text) FILTER (WHERE e.status = 'pending') AS shas,
            array_agg(e.rollout_tier) FILTER (WHERE e.status = 'pending') AS tiers,
@@ -248,10 +241,8 @@ BEGIN
         PERFORM @extschema@.add_plugin_lanes(done.upstreams, done.shas, done.tiers, done.due, '{}', at);
     END IF;
     RETURN QUERY
-    SELECT g.id, COALESCE(d.outcome, 'stale')
-    FROM unnest(end_plugin_attempts.ids) WITH ORDINALITY AS g (id, n)
-    LEFT JOIN ROWS FROM (unnest(done.ids), unnest(done.outcomes)) AS d (id, outcome) ON d.id = g.id
-    ORDER BY g.n;
+    SELECT g.id, COALESCE(done.outcomes ->> g.id::text, 'stale')
+    FROM unnest(end_plugin_attempts.ids) WITH ORDINALITY AS g (id, n) ORDER BY g.n;
 END
 $$;
 COMMENT ON FUNCTION @extschema@.end_plugin_attempts(uuid[], uuid[], text[], boolean[], boolean, timestamptz) IS

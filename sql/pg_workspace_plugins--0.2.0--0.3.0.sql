@@ -1685,16 +1685,16 @@ DECLARE
     token constant uuid := gen_random_uuid();
     lease_end constant timestamptz := at + lease;
     room bigint := max_updates::bigint;
-    is_all_limited boolean;
+    is_holding boolean := false;
     allowance bigint;
     taken bigint;
     tier record;
     lane record;
     -- The lanes to tend.
-    upstreams text[] := '{}';
-    shas text[] := '{}';
-    tiers text[] := '{}';
-    since timestamptz[] := '{}';
+    upstreams text[] := ARRAY[]::text[];
+    shas text[] := ARRAY[]::text[];
+    tiers text[] := ARRAY[]::text[];
+    since timestamptz[] := ARRAY[]::timestamptz[];
     is_last boolean;
     is_changed boolean;
 BEGIN
@@ -1702,21 +1702,22 @@ BEGIN
         RAISE EXCEPTION 'claim_plugin_updates: a worker''s name, a positive number and a positive lease are required'
             USING ERRCODE = 'invalid_parameter_value';
     END IF;
-    is_all_limited := EXISTS (SELECT FROM @extschema@.plugin_update_policy AS p
-                              WHERE p.max_in_flight IS NOT NULL OR p.max_starts IS NOT NULL);
-    IF is_all_limited OR EXISTS (SELECT FROM @extschema@.rollout_tiers AS t
-                                 WHERE t.max_in_flight IS NOT NULL OR t.max_starts IS NOT NULL) THEN
-        PERFORM @extschema@.hold_plugin_update_limits();
-    END IF;
     FOR pass IN 1 .. 2 LOOP
         FOR tier IN
-            SELECT t.tier, t.max_in_flight IS NOT NULL OR t.max_starts IS NOT NULL AS is_limited
+            SELECT t.tier, t.is_limited, l.is_all_limited, l.is_all_limited OR bool_or(t.is_limited) OVER () AS is_any_limited
             FROM (
-                SELECT t.tier, t."position", t.max_in_flight, t.max_starts FROM @extschema@.rollout_tiers AS t
+                SELECT t.tier, t."position", t.max_in_flight IS NOT NULL OR t.max_starts IS NOT NULL AS is_limited
+                FROM @extschema@.rollout_tiers AS t
                 UNION ALL
-                SELECT '', NULL, NULL, NULL) AS t
+                SELECT '', NULL, false) AS t,
+                (SELECT EXISTS (SELECT FROM @extschema@.plugin_update_policy AS p
+                                WHERE p.max_in_flight IS NOT NULL OR p.max_starts IS NOT NULL) AS is_all_limited) AS l
             ORDER BY t."position"
         LOOP
+            IF tier.is_any_limited AND NOT is_holding THEN
+                PERFORM @extschema@.hold_plugin_update_limits();
+                is_holding := true;
+            END IF;
             allowance := NULL;
             FOR lane IN
                 SELECT l.upstream, l.sha, l.next_due_at FROM @extschema@.plugin_rollout_lanes AS l
@@ -1726,7 +1727,7 @@ BEGIN
                 IF allowance IS NULL THEN
                     allowance := least(
                         room,
-                        CASE WHEN is_all_limited THEN (
+                        CASE WHEN tier.is_all_limited THEN (
                             SELECT min(l.allowed) FROM @extschema@.plugin_update_limits('', at) AS l) END,
                         CASE WHEN tier.is_limited THEN (
                             SELECT min(l.allowed) FROM @extschema@.plugin_update_limits(tier.tier, at) AS l) END);
@@ -1756,7 +1757,7 @@ BEGIN
                 RETURNING q.id, q.workspace_id, q.plugin_name, q.upstream, k.fetch_url, q.tracked_ref::text, q.kind,
                           q.current_sha::text, q.target_ref, q.target_sha::text, token, q.attempts + 1, lease_end;
                 GET DIAGNOSTICS taken = ROW_COUNT;
-                IF taken > 0 AND is_all_limited THEN
+                IF taken > 0 AND tier.is_all_limited THEN
                     PERFORM @extschema@.note_plugin_update_starts('', taken, token, at);
                 END IF;
                 IF taken > 0 AND tier.is_limited THEN
@@ -1780,10 +1781,10 @@ BEGIN
         IF cardinality(upstreams) > 0 THEN
             PERFORM @extschema@.tend_plugin_lane(l.upstream, l.sha, l.tier, l.since, at)
             FROM ROWS FROM (unnest(upstreams), unnest(shas), unnest(tiers), unnest(since)) AS l (upstream, sha, tier, since);
-            upstreams := '{}';
-            shas := '{}';
-            tiers := '{}';
-            since := '{}';
+            upstreams := ARRAY[]::text[];
+            shas := ARRAY[]::text[];
+            tiers := ARRAY[]::text[];
+            since := ARRAY[]::timestamptz[];
         END IF;
         EXIT WHEN is_last;
         EXIT WHEN NOT @extschema@.advance_plugin_rollouts(at) AND NOT is_changed;
@@ -1806,8 +1807,7 @@ BEGIN
             USING ERRCODE = 'invalid_parameter_value';
     END IF;
     UPDATE @extschema@.plugin_update_queue AS q SET leased_until = at + lease
-    WHERE q.id = extend_plugin_update.id AND q.status = 'claimed'
-      AND q.claim_token = extend_plugin_update.claim_token;
+    WHERE q.id = extend_plugin_update.id AND q.claim_token = extend_plugin_update.claim_token;
     RETURN CASE WHEN FOUND THEN 'claimed' ELSE 'stale' END;
 END
 $$;
@@ -1895,25 +1895,21 @@ BEGIN
                         COALESCE(quote_literal(left(applied_shas[invalid], 64)), 'NULL')
             USING ERRCODE = 'invalid_parameter_value';
     END IF;
-    -- In the order in which others take these locks: installs, then updates, each by its key.
+    -- In the order in which others take these locks: installs, then updates, each by its key. Only what is
+    -- claimed has a token; to ask for the status as well could have all that is claimed read.
     WITH given AS MATERIALIZED (
         SELECT g.id, g.token, g.sha, COALESCE(g.materialized, true) AS is_materialized
         FROM ROWS FROM (unnest(ids), unnest(claim_tokens), unnest(applied_shas), unnest(materialized))
                  AS g (id, token, sha, materialized)
-    ), held_install AS MATERIALIZED (
-        SELECT q.id, q.workspace_id, q.plugin_name, g.token, g.sha, g.is_materialized
+    ), held AS MATERIALIZED (
+        SELECT q.id, q.workspace_id, g.token, g.is_materialized
         FROM given AS g
         JOIN @extschema@.plugin_update_queue AS q
-          ON q.id = g.id AND q.claim_token = g.token AND q.target_sha = g.sha AND q.status = 'claimed'
+          ON q.id = g.id AND q.claim_token = g.token AND q.target_sha = g.sha
         JOIN @extschema@.workspace_plugins AS p
           ON p.workspace_id = q.workspace_id AND p.plugin_name = q.plugin_name AND p.upstream = q.upstream
          AND p.tracked_ref = q.tracked_ref AND p.installed_sha = q.current_sha
         ORDER BY p.workspace_id, p.plugin_name FOR NO KEY UPDATE OF p
-    ), held AS MATERIALIZED (
-        SELECT i.* FROM held_install AS i
-        JOIN @extschema@.plugin_update_queue AS q ON q.id = i.id AND q.workspace_id = i.workspace_id
-        WHERE q.status = 'claimed' AND q.claim_token = i.token
-        ORDER BY i.workspace_id, i.plugin_name FOR NO KEY UPDATE OF q
     ), ended AS (
         UPDATE @extschema@.plugin_update_queue AS q
         SET status = CASE WHEN h.is_materialized THEN 'applied' WHEN q.is_outdated THEN 'superseded' ELSE 'deferred' END,
@@ -1924,7 +1920,7 @@ BEGIN
                                              interval '10 minutes') END,
             claim_token = NULL, leased_until = NULL
         FROM held AS h
-        WHERE q.id = h.id AND q.workspace_id = h.workspace_id AND q.status = 'claimed' AND q.claim_token = h.token
+        WHERE q.id = h.id AND q.workspace_id = h.workspace_id AND q.claim_token = h.token
         RETURNING q.id, q.workspace_id, q.plugin_name, q.status, q.upstream, q.target_sha, q.rollout_tier, q.due_at,
                   q.is_outdated
     ), advanced AS (
@@ -1934,7 +1930,7 @@ BEGIN
         WHERE p.workspace_id = e.workspace_id AND p.plugin_name = e.plugin_name AND e.status = 'applied'
         RETURNING 1
     )
-    SELECT array_agg(e.id) AS ids, array_agg(e.status) AS outcomes,
+    SELECT jsonb_object_agg(e.id, e.status) AS outcomes,
            array_agg(e.workspace_id) FILTER (WHERE e.is_outdated) AS workspaces,
            array_agg(e.plugin_name) FILTER (WHERE e.is_outdated) AS plugins,
            array_agg(e.upstream) FILTER (WHERE e.is_outdated) AS sources,
@@ -1950,10 +1946,8 @@ BEGIN
         PERFORM @extschema@.settle_outdated_plugin_installs(done.workspaces, done.plugins, done.sources, at);
     END IF;
     RETURN QUERY
-    SELECT g.id, COALESCE(d.outcome, 'stale')
-    FROM unnest(complete_plugin_updates.ids) WITH ORDINALITY AS g (id, n)
-    LEFT JOIN ROWS FROM (unnest(done.ids), unnest(done.outcomes)) AS d (id, outcome) ON d.id = g.id
-    ORDER BY g.n;
+    SELECT g.id, COALESCE(done.outcomes ->> g.id::text, 'stale')
+    FROM unnest(complete_plugin_updates.ids) WITH ORDINALITY AS g (id, n) ORDER BY g.n;
 END
 $$;
 
@@ -1982,13 +1976,13 @@ BEGIN
               ON p.workspace_id = q.workspace_id AND p.plugin_name = q.plugin_name AND p.upstream = q.upstream
              AND p.tracked_ref = q.tracked_ref AND p.installed_sha = q.current_sha
             WHERE q.id = complete_plugin_update.id AND q.claim_token = complete_plugin_update.claim_token
-              AND q.target_sha = applied_sha AND q.status = 'claimed'
+              AND q.target_sha = applied_sha
             FOR NO KEY UPDATE OF p
         ), ended AS (
             UPDATE @extschema@.plugin_update_queue AS q
             SET status = 'applied', finished_at = at, claim_token = NULL, leased_until = NULL
             FROM held AS h
-            WHERE q.id = h.id AND q.workspace_id = h.workspace_id AND q.status = 'claimed'
+            WHERE q.id = h.id AND q.workspace_id = h.workspace_id
               AND q.claim_token = complete_plugin_update.claim_token
             RETURNING q.workspace_id, q.plugin_name, q.upstream, q.target_sha, q.is_outdated
         )
@@ -2041,7 +2035,6 @@ BEGIN
         SELECT q.id, q.workspace_id, g.token, g.error, g.is_retryable
         FROM given AS g
         JOIN @extschema@.plugin_update_queue AS q ON q.id = g.id AND q.claim_token = g.token
-        WHERE q.status = 'claimed'
         ORDER BY q.workspace_id, q.plugin_name FOR NO KEY UPDATE OF q
     ), ended AS (
         UPDATE @extschema@.plugin_update_queue AS q
@@ -2054,10 +2047,10 @@ BEGIN
                           ELSE at END,
             attempts = q.attempts + 1, last_error = left(h.error, 2000), claim_token = NULL, leased_until = NULL
         FROM held AS h
-        WHERE q.id = h.id AND q.workspace_id = h.workspace_id AND q.status = 'claimed' AND q.claim_token = h.token
+        WHERE q.id = h.id AND q.workspace_id = h.workspace_id AND q.claim_token = h.token
         RETURNING q.id, q.status, q.upstream, q.target_sha, q.rollout_tier, q.due_at
     )
-    SELECT array_agg(e.id) AS ids, array_agg(e.status) AS outcomes,
+    SELECT jsonb_object_agg(e.id, e.status) AS outcomes,
            array_agg(e.upstream) FILTER (WHERE e.status = 'pending') AS upstreams,
            array_agg(e.target_sha::text) FILTER (WHERE e.status = 'pending') AS shas,
            array_agg(e.rollout_tier) FILTER (WHERE e.status = 'pending') AS tiers,
@@ -2079,10 +2072,8 @@ BEGIN
         PERFORM @extschema@.add_plugin_lanes(done.upstreams, done.shas, done.tiers, done.due, '{}', at);
     END IF;
     RETURN QUERY
-    SELECT g.id, COALESCE(d.outcome, 'stale')
-    FROM unnest(end_plugin_attempts.ids) WITH ORDINALITY AS g (id, n)
-    LEFT JOIN ROWS FROM (unnest(done.ids), unnest(done.outcomes)) AS d (id, outcome) ON d.id = g.id
-    ORDER BY g.n;
+    SELECT g.id, COALESCE(done.outcomes ->> g.id::text, 'stale')
+    FROM unnest(end_plugin_attempts.ids) WITH ORDINALITY AS g (id, n) ORDER BY g.n;
 END
 $$;
 
