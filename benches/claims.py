@@ -16,7 +16,7 @@ WAITING = 2_000 if QUICK else 50_000
 BACKLOGS = (1_000, 2_000, 5_000) if QUICK else (1_000, 100_000, 1_000_000)
 CLAIMS = 20 if QUICK else 100
 BURN_DOWN = 4_000 if QUICK else 200_000
-BURN_DOWN_ROUNDS = 2 if QUICK else 4
+BURN_DOWN_ROUNDS = 2 if QUICK else 3
 
 # By peer, what fills its queue, what counts what it has completed, and its two scripts.
 OURS = ("sql/claims_fill.sql", "plugin_update_queue WHERE status = 'applied'", "pgbench/claims")

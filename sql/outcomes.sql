@@ -138,7 +138,7 @@ DECLARE
     done record;
 BEGIN
     -- By far the most are applied. Everything else is as for many.
-    IF materialized AND @extschema@.is_valid_commit_sha(applied_sha) THEN
+    IF materialized THEN
         WITH held AS MATERIALIZED (
             SELECT q.id, q.workspace_id
             FROM @extschema@.plugin_update_queue AS q

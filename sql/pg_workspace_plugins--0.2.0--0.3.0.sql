@@ -1763,12 +1763,13 @@ BEGIN
                 IF taken > 0 AND tier.is_limited THEN
                     PERFORM @extschema@.note_plugin_update_starts(tier.tier, taken, token, at);
                 END IF;
-                -- Now and then also where there was enough, so that what is long gone is not read again.
+                -- Now and then also where there was enough, so that what is long gone is not read again;
+                -- then nothing was in the way.
                 IF taken < allowance OR random() < 0.02 THEN
                     upstreams := array_append(upstreams, lane.upstream);
                     shas := array_append(shas, lane.sha::text);
                     tiers := array_append(tiers, tier.tier);
-                    since := array_append(since, lane.next_due_at);
+                    since := array_append(since, CASE WHEN taken < allowance THEN lane.next_due_at END);
                 END IF;
                 room := room - taken;
                 allowance := allowance - taken;
@@ -1968,7 +1969,7 @@ DECLARE
     done record;
 BEGIN
     -- By far the most are applied. Everything else is as for many.
-    IF materialized AND @extschema@.is_valid_commit_sha(applied_sha) THEN
+    IF materialized THEN
         WITH held AS MATERIALIZED (
             SELECT q.id, q.workspace_id
             FROM @extschema@.plugin_update_queue AS q
