@@ -244,20 +244,24 @@ BEGIN
                 END IF;
                 EXIT WHEN allowance <= 0;
                 RETURN QUERY
+                -- Locked first, so that nothing is looked up of what others are about to have.
                 WITH picked AS MATERIALIZED (
-                    SELECT q.id, q.workspace_id, split_part(p.source_raw, '#', 1) AS fetch_url
-                    FROM @extschema@.plugin_update_queue AS q
-                    JOIN @extschema@.workspace_plugins AS p
-                      ON p.workspace_id = q.workspace_id AND p.plugin_name = q.plugin_name AND p.upstream = q.upstream
-                     AND p.tracked_ref = q.tracked_ref AND p.installed_sha = q.current_sha
-                    WHERE q.upstream = lane.upstream AND q.target_sha = lane.sha AND q.rollout_tier = tier.tier
-                      AND q.status IN ('pending', 'deferred') AND q.due_at >= lane.next_due_at AND q.due_at <= at
-                      AND NOT EXISTS (
-                          SELECT FROM @extschema@.plugin_update_queue AS c
-                          WHERE c.workspace_id = q.workspace_id AND c.plugin_name = q.plugin_name
-                            AND c.status = 'claimed' OFFSET 0)
-                    ORDER BY q.due_at LIMIT allowance
-                    FOR NO KEY UPDATE OF q SKIP LOCKED
+                    SELECT k.id, k.workspace_id, p.fetch_url
+                    FROM (
+                        SELECT q.* FROM @extschema@.plugin_update_queue AS q
+                        WHERE q.upstream = lane.upstream AND q.target_sha = lane.sha AND q.rollout_tier = tier.tier
+                          AND q.status IN ('pending', 'deferred') AND q.due_at >= lane.next_due_at AND q.due_at <= at
+                        ORDER BY q.due_at FOR NO KEY UPDATE SKIP LOCKED) AS k
+                    CROSS JOIN LATERAL (
+                        SELECT split_part(p.source_raw, '#', 1) AS fetch_url FROM @extschema@.workspace_plugins AS p
+                        WHERE p.workspace_id = k.workspace_id AND p.plugin_name = k.plugin_name
+                          AND p.upstream = k.upstream AND p.tracked_ref = k.tracked_ref
+                          AND p.installed_sha = k.current_sha OFFSET 0) AS p
+                    WHERE NOT EXISTS (
+                        SELECT FROM @extschema@.plugin_update_queue AS c
+                        WHERE c.workspace_id = k.workspace_id AND c.plugin_name = k.plugin_name
+                          AND c.status = 'claimed' OFFSET 0)
+                    LIMIT allowance
                 )
                 UPDATE @extschema@.plugin_update_queue AS q
                 SET status = 'claimed', claimed_by = worker, claimed_at = at, claim_token = token,
