@@ -276,7 +276,8 @@ DECLARE
     pruned bigint;
 BEGIN
     -- What was dismissed or failed stays while its plugin is installed: it would be wanted again. What
-    -- became of a release is known while anything of it is left to do.
+    -- became of a release is known while anything of it is left to do, and what an install had before a
+    -- release that was rolled back while it has that.
     DELETE FROM @extschema@.plugin_update_queue AS q
     WHERE q.finished_at < cutoff
       AND (q.status NOT IN ('dismissed', 'failed') OR NOT EXISTS (
@@ -285,7 +286,12 @@ BEGIN
       AND (q.status NOT IN ('applied', 'failed') OR NOT EXISTS (
           SELECT FROM @extschema@.plugin_update_queue AS o
           WHERE o.upstream = q.upstream AND o.target_sha = q.target_sha
-            AND o.status IN ('pending', 'deferred', 'claimed')));
+            AND o.status IN ('pending', 'deferred', 'claimed')))
+      AND (q.status <> 'applied' OR NOT EXISTS (
+          SELECT FROM @extschema@.plugin_rollouts AS r
+          JOIN @extschema@.workspace_plugins AS p ON p.upstream = r.upstream AND p.installed_sha = r.sha
+          WHERE r.upstream = q.upstream AND r.sha = q.target_sha AND r.state = 'rolled_back'
+            AND p.workspace_id = q.workspace_id AND p.plugin_name = q.plugin_name));
     GET DIAGNOSTICS pruned = ROW_COUNT;
     -- Locked first, then looked at: an update may be joining it.
     PERFORM FROM @extschema@.plugin_rollouts AS r
