@@ -19,7 +19,7 @@ use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
 use uuid::Uuid;
 
-const SEEDS: u64 = 4;
+const SEEDS: u64 = 2;
 const SESSIONS: usize = 8;
 /// Between them the queue is looked at.
 const ROUNDS: usize = 4;
