@@ -187,8 +187,9 @@ fn waiting(client: &mut Client) -> Vec<Update> {
     in_queue(client, "'pending', 'deferred'")
 }
 
-fn none(client: &mut Client, query: &str, what: &str) {
-    let rows = client.query(query, &[]).unwrap();
+/// Fails with the first rows of what a query finds.
+pub fn none(client: &mut Client, query: &str, what: &str) {
+    let rows = client.query(&format!("{query} LIMIT 5"), &[]).unwrap();
     let rows: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
     assert!(rows.is_empty(), "{what}: {rows:#?}");
 }
@@ -226,7 +227,8 @@ fn drain(client: &mut Client, when: &str) {
     none(client, left, &format!("{when}: never handed out"));
 }
 
-fn detect(client: &mut Client) -> i64 {
+/// Detects drift, and gives how many updates that changed.
+pub fn detect(client: &mut Client) -> i64 {
     let detect = "SELECT detect_plugin_drift()";
     client.query_one(detect, &[]).unwrap().get(0)
 }

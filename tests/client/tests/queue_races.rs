@@ -14,7 +14,7 @@ use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use client_tests::{Cluster, check_queue, on_connections, outcome, settle_queue};
+use client_tests::{Cluster, check_queue, detect, on_connections, outcome, settle_queue};
 use postgres::{Client, Error, SimpleQueryMessage};
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
@@ -200,19 +200,15 @@ impl Session {
 
     fn complete_all(&mut self) -> String {
         let held = std::mem::take(&mut self.held);
-        let list = |part: fn(&Held) -> &str| {
-            let parts: Vec<_> = held.iter().map(part).collect();
-            format!("'{{{}}}'", parts.join(","))
-        };
         let in_use: Vec<_> = held
             .iter()
             .map(|_| self.rng.random_bool(0.8).to_string())
             .collect();
         format!(
             "SELECT complete_plugin_updates({}, {}, {}, '{{{}}}')",
-            list(|h| &h.id),
-            list(|h| &h.token),
-            list(|h| &h.target),
+            list(&held, |h| &h.id),
+            list(&held, |h| &h.token),
+            list(&held, |h| &h.target),
             in_use.join(",")
         )
     }
@@ -225,15 +221,11 @@ impl Session {
 
     fn fail_all(&mut self) -> String {
         let held = std::mem::take(&mut self.held);
-        let list = |part: fn(&Held) -> &str| {
-            let parts: Vec<_> = held.iter().map(part).collect();
-            format!("'{{{}}}'", parts.join(","))
-        };
         format!(
             "SELECT fail_plugin_updates({}, {}, {})",
-            list(|h| &h.id),
-            list(|h| &h.token),
-            list(|_| "none")
+            list(&held, |h| &h.id),
+            list(&held, |h| &h.token),
+            list(&held, |_| "none")
         )
     }
 
@@ -415,6 +407,12 @@ impl Session {
     }
 }
 
+/// An array of something of each.
+fn list(held: &[Held], part: fn(&Held) -> &str) -> String {
+    let parts: Vec<_> = held.iter().map(part).collect();
+    format!("'{{{}}}'", parts.join(","))
+}
+
 fn on_update(call: &str, statuses: &str) -> String {
     format!(
         "SELECT {call} FROM (SELECT id FROM plugin_update_queue
@@ -528,8 +526,7 @@ fn race(reach: Reach) {
                 *counts.entry(ending).or_default() += 1;
             }
             if env::var_os("RACES_STRICT").is_none() {
-                let detect = client.query_one("SELECT detect_plugin_drift()", &[]);
-                changed += detect.unwrap().get::<_, i64>(0);
+                changed += detect(&mut client);
             }
             check_queue(&mut client, &format!("seed {seed}, round {round}"));
         }

@@ -10,7 +10,7 @@ use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
 use client_tests::worker::{Outcome, Update, Worker, extend, report, report_all};
-use client_tests::{Cluster, DATABASE, SUPERUSER, assert_same, new_id, register};
+use client_tests::{Cluster, DATABASE, SUPERUSER, assert_same, detect, new_id, none, register};
 use postgres::config::Host;
 use postgres::{Client, NoTls};
 use rand::{RngExt, rng};
@@ -236,12 +236,6 @@ fn look(client: &mut Client, seen: &mut Seen) -> Result<(), postgres::Error> {
         *most = row.get::<_, i64>(1).max(*most);
     }
     Ok(())
-}
-
-fn none(client: &mut Client, query: &str, what: &str) {
-    let rows = client.query(&format!("{query} LIMIT 5"), &[]).unwrap();
-    let rows: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
-    assert!(rows.is_empty(), "{what}: {rows:#?}");
 }
 
 fn check_outcomes(client: &mut Client) {
@@ -591,11 +585,6 @@ fn upstream_moves_while_an_update_is_applied() {
             assert_quiet(&mut client, last);
         }
     }
-}
-
-fn detect(client: &mut Client) -> i64 {
-    let detect = "SELECT detect_plugin_drift()";
-    client.query_one(detect, &[]).unwrap().get(0)
 }
 
 /// Every row of every table of the extension.
