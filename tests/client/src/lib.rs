@@ -37,5 +37,5 @@ pub use cluster::{Cluster, DATABASE, EXTENSION, SUPERUSER};
 pub use connections::on_connections;
 pub use outcome::{every_field, outcome};
 pub use processes::peak_memory;
-pub use queue::{check_queue, detect, none, settle_queue};
+pub use queue::{check_queue, detect, none, settle_queue, try_none};
 pub use same::assert_same;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::SystemTime;
 
-use postgres::Client;
+use postgres::{Client, Error};
 use uuid::Uuid;
 
 use crate::assert_same;
@@ -189,9 +189,19 @@ fn waiting(client: &mut Client) -> Vec<Update> {
 
 /// Fails with the first rows of what a query finds.
 pub fn none(client: &mut Client, query: &str, what: &str) {
-    let rows = client.query(&format!("{query} LIMIT 5"), &[]).unwrap();
+    try_none(client, query, what).unwrap();
+}
+
+/// The same where the server may be gone.
+///
+/// # Errors
+///
+/// The query could not be run.
+pub fn try_none(client: &mut Client, query: &str, what: &str) -> Result<(), Error> {
+    let rows = client.query(&format!("{query} LIMIT 5"), &[])?;
     let rows: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
     assert!(rows.is_empty(), "{what}: {rows:#?}");
+    Ok(())
 }
 
 /// Nothing is under way any more: completed, or not reported.
