@@ -5,7 +5,7 @@ CREATE FUNCTION @extschema@.grant_plugin_access(role regrole, level text) RETURN
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    levels constant text[] := ARRAY['reader', 'recorder', 'worker', 'operator'];
+    levels constant text[] := ARRAY['reader', 'recorder', 'worker', 'watcher', 'operator'];
     granted record;
 BEGIN
     IF role IS NULL OR role = 0::oid::regrole THEN
@@ -25,7 +25,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@.grant_plugin_access(regrole, text) IS
-    'Grants a role what it needs as a reader, recorder, worker or operator. Each includes the reader, and the operator all.';
+    'Grants a role what it needs as a reader, recorder, worker, watcher or operator. Each includes the reader, and the operator all.';
 
 CREATE FUNCTION @extschema@.revoke_plugin_access(role regrole) RETURNS void
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
@@ -118,9 +118,10 @@ AS $$
         ('{operator}', 'INSERT, UPDATE', 'TABLE @extschema@.plugin_upstream_refs'),
         ('{operator}', 'DELETE', 'TABLE @extschema@.plugin_update_queue'),
         ('{operator}', 'DELETE', 'TABLE @extschema@.plugin_targets'),
-        ('{operator}', 'EXECUTE', 'FUNCTION @extschema@.claim_plugin_upstreams(text, integer, interval, timestamptz)'),
-        ('{operator}', 'EXECUTE', 'FUNCTION @extschema@.report_plugin_upstream_error(text, uuid, text, timestamptz)'),
-        ('{operator}', 'EXECUTE', 'FUNCTION @extschema@.observe_plugin_upstream(text, jsonb, timestamptz, boolean)'),
+        ('{watcher}', 'EXECUTE', 'FUNCTION @extschema@.claim_plugin_upstreams(text, integer, interval, text[], timestamptz)'),
+        ('{watcher}', 'EXECUTE', 'FUNCTION @extschema@.release_plugin_upstream(text, uuid)'),
+        ('{watcher}', 'EXECUTE', 'FUNCTION @extschema@.report_plugin_upstream_error(text, uuid, text, interval, timestamptz)'),
+        ('{watcher}', 'EXECUTE', 'FUNCTION @extschema@.observe_plugin_upstream(text, jsonb, timestamptz, boolean)'),
         ('{operator}', 'EXECUTE', 'FUNCTION @extschema@.observe_plugin_ref(text, text, text, timestamptz)'),
         ('{operator}', 'EXECUTE', 'FUNCTION @extschema@.observe_plugin_webhook(text, jsonb, timestamptz)'),
         ('{operator}', 'EXECUTE', 'FUNCTION @extschema@.apply_plugin_refs(text, text[], text[], timestamptz, timestamptz)'),

@@ -181,7 +181,7 @@ CREATE FUNCTION @extschema@.observe_plugin_upstream(
     observed_at timestamptz DEFAULT pg_catalog.clock_timestamp(),
     accept_loss boolean DEFAULT false
 ) RETURNS @extschema@.plugin_observation
-    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE

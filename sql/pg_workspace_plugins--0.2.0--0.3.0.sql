@@ -52,6 +52,8 @@ DROP INDEX @extschema@.plugin_update_queue_finished_at_idx;
 DROP TRIGGER workspace_plugins_resourced ON @extschema@.workspace_plugins;
 
 DROP FUNCTION @extschema@.plugin_access();
+DROP FUNCTION @extschema@.claim_plugin_upstreams(text, integer, interval, timestamptz);
+DROP FUNCTION @extschema@.report_plugin_upstream_error(text, uuid, text, timestamptz);
 
 COMMENT ON COLUMN @extschema@.rollout_tiers.bake IS
     'How long a release has to have been in use here, since its last success, before the next tier gets it.';
@@ -72,6 +74,108 @@ COMMENT ON COLUMN @extschema@.rollout_tiers.spread IS
 
 COMMENT ON COLUMN @extschema@.rollout_tiers.last_started_at IS
     'When an update was last started under one of the tier''s limits. Kept by claim_plugin_updates().';
+
+CREATE OR REPLACE FUNCTION @extschema@.claim_plugin_upstreams(
+    worker text,
+    max_upstreams integer DEFAULT 1,
+    lease interval DEFAULT '5 minutes',
+    skip text[] DEFAULT '{}',
+    at timestamptz DEFAULT pg_catalog.clock_timestamp()
+) RETURNS TABLE (upstream text, fetch_url text, claim_token uuid, leased_until timestamptz, last_checked_at timestamptz)
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    due text[];
+    seen text[] := ARRAY[]::text[];
+    missing integer := max_upstreams;
+    claimed integer;
+BEGIN
+    IF COALESCE(worker, '') = '' OR COALESCE(max_upstreams, 0) < 1 OR lease IS NULL OR lease <= interval '0' THEN
+        RAISE EXCEPTION 'claim_plugin_upstreams: a worker''s name, a positive number and a positive lease are required'
+            USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    LOOP
+        due := ARRAY(
+            SELECT u.upstream FROM @extschema@.plugin_upstreams AS u
+            WHERE u.next_check_at <= at AND (u.leased_until IS NULL OR u.leased_until <= at)
+              AND u.upstream <> ALL (seen)
+              AND NOT EXISTS (SELECT FROM unnest(skip) AS s (prefix) WHERE starts_with(u.upstream, s.prefix))
+            ORDER BY u.next_check_at
+            LIMIT missing
+            FOR NO KEY UPDATE OF u SKIP LOCKED);
+        EXIT WHEN due = '{}';
+        seen := seen || due;
+        -- What nothing tracks any more rests, and takes up no place. Looked at once it is locked, for
+        -- somebody may have recorded an install in between.
+        UPDATE @extschema@.plugin_upstreams AS u SET next_check_at = 'infinity'
+        WHERE u.upstream = ANY (due)
+          AND NOT EXISTS (
+              SELECT FROM @extschema@.workspace_plugins AS p
+              WHERE p.upstream = u.upstream AND p.tracked_ref <> 'none' AND p.tracked_ref NOT LIKE 'sha:%');
+        RETURN QUERY
+        UPDATE @extschema@.plugin_upstreams AS u
+        SET leased_by = worker, lease_token = gen_random_uuid(), leased_until = at + lease
+        WHERE u.upstream = ANY (due) AND u.next_check_at < 'infinity'
+        RETURNING u.upstream, u.fetch_url, u.lease_token, u.leased_until, u.last_checked_at;
+        GET DIAGNOSTICS claimed = ROW_COUNT;
+        missing := missing - claimed;
+        EXIT WHEN missing = 0;
+    END LOOP;
+END
+$$;
+
+COMMENT ON FUNCTION @extschema@.claim_plugin_upstreams(text, integer, interval, text[], timestamptz) IS
+    'Hands out repositories that are due to be looked at, each to one worker at a time, but none whose name starts with one of skip. observe_plugin_upstream(), report_plugin_upstream_error() or release_plugin_upstream() ends the lease.';
+
+CREATE OR REPLACE FUNCTION @extschema@.report_plugin_upstream_error(
+    upstream text,
+    claim_token uuid,
+    error text,
+    retry_after interval DEFAULT NULL,
+    at timestamptz DEFAULT pg_catalog.clock_timestamp()
+) RETURNS text
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    UPDATE @extschema@.plugin_upstreams AS u
+    SET failures = u.failures + 1,
+        last_error = left(COALESCE(NULLIF(error, ''), 'unknown error'), 1000),
+        last_error_at = at,
+        next_check_at = at + greatest(
+            @extschema@.plugin_retry_delay(u.failures + 1, u.check_interval),
+            CASE WHEN retry_after > interval '1 day' THEN interval '1 day' ELSE retry_after END),
+        leased_by = NULL, lease_token = NULL, leased_until = NULL
+    WHERE u.upstream = report_plugin_upstream_error.upstream AND u.lease_token = claim_token;
+    RETURN CASE WHEN FOUND THEN 'reported' ELSE 'stale' END;
+END
+$$;
+
+COMMENT ON FUNCTION @extschema@.report_plugin_upstream_error(text, uuid, text, interval, timestamptz) IS
+    'Ends a lease with a failure: the repository is tried again later, later with each failure, and not before retry_after, up to a day. Answers reported, or stale where the lease has passed to somebody else.';
+
+CREATE FUNCTION @extschema@.release_plugin_upstream(upstream text, claim_token uuid) RETURNS text
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    UPDATE @extschema@.plugin_upstreams AS u
+    SET leased_by = NULL, lease_token = NULL, leased_until = NULL
+    WHERE u.upstream = release_plugin_upstream.upstream AND u.lease_token = claim_token;
+    RETURN CASE WHEN FOUND THEN 'released' ELSE 'stale' END;
+END
+$$;
+
+COMMENT ON FUNCTION @extschema@.release_plugin_upstream(text, uuid) IS
+    'Ends a lease without having looked: the repository is due at once, for anybody. Answers released, or stale where the lease has passed to somebody else.';
+
+REVOKE ALL ON FUNCTION @extschema@.claim_plugin_upstreams(text, integer, interval, text[], timestamptz) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION @extschema@.report_plugin_upstream_error(text, uuid, text, interval, timestamptz) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION @extschema@.release_plugin_upstream(text, uuid) FROM PUBLIC;
 
 COMMENT ON COLUMN @extschema@.plugin_targets.next_sha IS
     'The commit that it is to mean once the release under way has reached every tier; NULL: it means the newest.';
@@ -1417,7 +1521,7 @@ CREATE OR REPLACE FUNCTION @extschema@.observe_plugin_upstream(
     observed_at timestamptz DEFAULT pg_catalog.clock_timestamp(),
     accept_loss boolean DEFAULT false
 ) RETURNS @extschema@.plugin_observation
-    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -2765,7 +2869,7 @@ CREATE OR REPLACE FUNCTION @extschema@.grant_plugin_access(role regrole, level t
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    levels constant text[] := ARRAY['reader', 'recorder', 'worker', 'operator'];
+    levels constant text[] := ARRAY['reader', 'recorder', 'worker', 'watcher', 'operator'];
     granted record;
 BEGIN
     IF role IS NULL OR role = 0::oid::regrole THEN
@@ -2786,7 +2890,7 @@ END
 $$;
 
 COMMENT ON FUNCTION @extschema@.grant_plugin_access(regrole, text) IS
-    'Grants a role what it needs as a reader, recorder, worker or operator. Each includes the reader, and the operator all.';
+    'Grants a role what it needs as a reader, recorder, worker, watcher or operator. Each includes the reader, and the operator all.';
 
 CREATE FUNCTION @extschema@.plugin_access()
     RETURNS TABLE (levels text[], privileges text, object text)
@@ -2859,9 +2963,10 @@ AS $$
         ('{operator}', 'INSERT, UPDATE', 'TABLE @extschema@.plugin_upstream_refs'),
         ('{operator}', 'DELETE', 'TABLE @extschema@.plugin_update_queue'),
         ('{operator}', 'DELETE', 'TABLE @extschema@.plugin_targets'),
-        ('{operator}', 'EXECUTE', 'FUNCTION @extschema@.claim_plugin_upstreams(text, integer, interval, timestamptz)'),
-        ('{operator}', 'EXECUTE', 'FUNCTION @extschema@.report_plugin_upstream_error(text, uuid, text, timestamptz)'),
-        ('{operator}', 'EXECUTE', 'FUNCTION @extschema@.observe_plugin_upstream(text, jsonb, timestamptz, boolean)'),
+        ('{watcher}', 'EXECUTE', 'FUNCTION @extschema@.claim_plugin_upstreams(text, integer, interval, text[], timestamptz)'),
+        ('{watcher}', 'EXECUTE', 'FUNCTION @extschema@.release_plugin_upstream(text, uuid)'),
+        ('{watcher}', 'EXECUTE', 'FUNCTION @extschema@.report_plugin_upstream_error(text, uuid, text, interval, timestamptz)'),
+        ('{watcher}', 'EXECUTE', 'FUNCTION @extschema@.observe_plugin_upstream(text, jsonb, timestamptz, boolean)'),
         ('{operator}', 'EXECUTE', 'FUNCTION @extschema@.observe_plugin_ref(text, text, text, timestamptz)'),
         ('{operator}', 'EXECUTE', 'FUNCTION @extschema@.observe_plugin_webhook(text, jsonb, timestamptz)'),
         ('{operator}', 'EXECUTE', 'FUNCTION @extschema@.apply_plugin_refs(text, text[], text[], timestamptz, timestamptz)'),

@@ -91,65 +91,71 @@ $$;
 COMMENT ON FUNCTION @extschema@.plugin_retry_delay(integer, interval) IS
     'How long to wait after so many failures in a row: exponential from a base to a day, with 25 % of jitter.';
 
+-- What the program that asks git needs runs with the rights of the extension's owner: that program
+-- speaks with the whole internet, and with its own rights it would have to be able to write the
+-- queue, through which it could do anything.
+
 CREATE FUNCTION @extschema@.claim_plugin_upstreams(
     worker text,
     max_upstreams integer DEFAULT 1,
     lease interval DEFAULT '5 minutes',
+    skip text[] DEFAULT '{}',
     at timestamptz DEFAULT pg_catalog.clock_timestamp()
 ) RETURNS TABLE (upstream text, fetch_url text, claim_token uuid, leased_until timestamptz, last_checked_at timestamptz)
-    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
 DECLARE
-    idle text[];
+    due text[];
+    seen text[] := ARRAY[]::text[];
+    missing integer := max_upstreams;
+    claimed integer;
 BEGIN
     IF COALESCE(worker, '') = '' OR COALESCE(max_upstreams, 0) < 1 OR lease IS NULL OR lease <= interval '0' THEN
         RAISE EXCEPTION 'claim_plugin_upstreams: a worker''s name, a positive number and a positive lease are required'
             USING ERRCODE = 'invalid_parameter_value';
     END IF;
-    -- What nothing tracks any more rests, and takes up no place. Looked at again once it is locked,
-    -- for somebody may have recorded an install in between.
-    idle := ARRAY(
-        SELECT u.upstream FROM @extschema@.plugin_upstreams AS u
-        WHERE u.next_check_at <= at AND (u.leased_until IS NULL OR u.leased_until <= at)
+    LOOP
+        due := ARRAY(
+            SELECT u.upstream FROM @extschema@.plugin_upstreams AS u
+            WHERE u.next_check_at <= at AND (u.leased_until IS NULL OR u.leased_until <= at)
+              AND u.upstream <> ALL (seen)
+              AND NOT EXISTS (SELECT FROM unnest(skip) AS s (prefix) WHERE starts_with(u.upstream, s.prefix))
+            ORDER BY u.next_check_at
+            LIMIT missing
+            FOR NO KEY UPDATE OF u SKIP LOCKED);
+        EXIT WHEN due = '{}';
+        seen := seen || due;
+        -- What nothing tracks any more rests, and takes up no place. Looked at once it is locked, for
+        -- somebody may have recorded an install in between.
+        UPDATE @extschema@.plugin_upstreams AS u SET next_check_at = 'infinity'
+        WHERE u.upstream = ANY (due)
           AND NOT EXISTS (
               SELECT FROM @extschema@.workspace_plugins AS p
-              WHERE p.upstream = u.upstream AND p.tracked_ref <> 'none' AND p.tracked_ref NOT LIKE 'sha:%')
-        FOR NO KEY UPDATE OF u SKIP LOCKED);
-    UPDATE @extschema@.plugin_upstreams AS u SET next_check_at = 'infinity'
-    WHERE u.upstream = ANY (idle)
-      AND NOT EXISTS (
-          SELECT FROM @extschema@.workspace_plugins AS p
-          WHERE p.upstream = u.upstream AND p.tracked_ref <> 'none' AND p.tracked_ref NOT LIKE 'sha:%');
-    RETURN QUERY
-    WITH due AS (
-        SELECT u.upstream
-        FROM @extschema@.plugin_upstreams AS u
-        WHERE u.next_check_at <= at AND (u.leased_until IS NULL OR u.leased_until <= at)
-          AND EXISTS (
-              SELECT FROM @extschema@.workspace_plugins AS p
-              WHERE p.upstream = u.upstream AND p.tracked_ref <> 'none' AND p.tracked_ref NOT LIKE 'sha:%')
-        ORDER BY u.next_check_at
-        LIMIT max_upstreams
-        FOR NO KEY UPDATE OF u SKIP LOCKED
-    )
-    UPDATE @extschema@.plugin_upstreams AS u
-    SET leased_by = worker, lease_token = gen_random_uuid(), leased_until = at + lease
-    FROM due WHERE u.upstream = due.upstream
-    RETURNING u.upstream, u.fetch_url, u.lease_token, u.leased_until, u.last_checked_at;
+              WHERE p.upstream = u.upstream AND p.tracked_ref <> 'none' AND p.tracked_ref NOT LIKE 'sha:%');
+        RETURN QUERY
+        UPDATE @extschema@.plugin_upstreams AS u
+        SET leased_by = worker, lease_token = gen_random_uuid(), leased_until = at + lease
+        WHERE u.upstream = ANY (due) AND u.next_check_at < 'infinity'
+        RETURNING u.upstream, u.fetch_url, u.lease_token, u.leased_until, u.last_checked_at;
+        GET DIAGNOSTICS claimed = ROW_COUNT;
+        missing := missing - claimed;
+        EXIT WHEN missing = 0;
+    END LOOP;
 END
 $$;
-COMMENT ON FUNCTION @extschema@.claim_plugin_upstreams(text, integer, interval, timestamptz) IS
-    'Hands out repositories that are due to be looked at, each to one worker at a time. observe_plugin_upstream() or report_plugin_upstream_error() ends the lease.';
+COMMENT ON FUNCTION @extschema@.claim_plugin_upstreams(text, integer, interval, text[], timestamptz) IS
+    'Hands out repositories that are due to be looked at, each to one worker at a time, but none whose name starts with one of skip. observe_plugin_upstream(), report_plugin_upstream_error() or release_plugin_upstream() ends the lease.';
 
 CREATE FUNCTION @extschema@.report_plugin_upstream_error(
     upstream text,
     claim_token uuid,
     error text,
+    retry_after interval DEFAULT NULL,
     at timestamptz DEFAULT pg_catalog.clock_timestamp()
 ) RETURNS text
-    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
@@ -157,14 +163,31 @@ BEGIN
     SET failures = u.failures + 1,
         last_error = left(COALESCE(NULLIF(error, ''), 'unknown error'), 1000),
         last_error_at = at,
-        next_check_at = at + @extschema@.plugin_retry_delay(u.failures + 1, u.check_interval),
+        next_check_at = at + greatest(
+            @extschema@.plugin_retry_delay(u.failures + 1, u.check_interval),
+            CASE WHEN retry_after > interval '1 day' THEN interval '1 day' ELSE retry_after END),
         leased_by = NULL, lease_token = NULL, leased_until = NULL
     WHERE u.upstream = report_plugin_upstream_error.upstream AND u.lease_token = claim_token;
     RETURN CASE WHEN FOUND THEN 'reported' ELSE 'stale' END;
 END
 $$;
-COMMENT ON FUNCTION @extschema@.report_plugin_upstream_error(text, uuid, text, timestamptz) IS
-    'Ends a lease with a failure: the repository is tried again later, later with each failure. Answers reported, or stale where the lease has passed to somebody else.';
+COMMENT ON FUNCTION @extschema@.report_plugin_upstream_error(text, uuid, text, interval, timestamptz) IS
+    'Ends a lease with a failure: the repository is tried again later, later with each failure, and not before retry_after, up to a day. Answers reported, or stale where the lease has passed to somebody else.';
 
-REVOKE ALL ON FUNCTION @extschema@.claim_plugin_upstreams(text, integer, interval, timestamptz) FROM PUBLIC;
-REVOKE ALL ON FUNCTION @extschema@.report_plugin_upstream_error(text, uuid, text, timestamptz) FROM PUBLIC;
+CREATE FUNCTION @extschema@.release_plugin_upstream(upstream text, claim_token uuid) RETURNS text
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    UPDATE @extschema@.plugin_upstreams AS u
+    SET leased_by = NULL, lease_token = NULL, leased_until = NULL
+    WHERE u.upstream = release_plugin_upstream.upstream AND u.lease_token = claim_token;
+    RETURN CASE WHEN FOUND THEN 'released' ELSE 'stale' END;
+END
+$$;
+COMMENT ON FUNCTION @extschema@.release_plugin_upstream(text, uuid) IS
+    'Ends a lease without having looked: the repository is due at once, for anybody. Answers released, or stale where the lease has passed to somebody else.';
+
+REVOKE ALL ON FUNCTION @extschema@.claim_plugin_upstreams(text, integer, interval, text[], timestamptz) FROM PUBLIC;
+REVOKE ALL ON FUNCTION @extschema@.report_plugin_upstream_error(text, uuid, text, interval, timestamptz) FROM PUBLIC;
+REVOKE ALL ON FUNCTION @extschema@.release_plugin_upstream(text, uuid) FROM PUBLIC;

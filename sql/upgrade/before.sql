@@ -50,3 +50,5 @@ DROP INDEX @extschema@.plugin_update_queue_finished_at_idx;
 DROP TRIGGER workspace_plugins_resourced ON @extschema@.workspace_plugins;
 
 DROP FUNCTION @extschema@.plugin_access();
+DROP FUNCTION @extschema@.claim_plugin_upstreams(text, integer, interval, timestamptz);
+DROP FUNCTION @extschema@.report_plugin_upstream_error(text, uuid, text, timestamptz);

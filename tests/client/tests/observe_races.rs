@@ -354,7 +354,7 @@ type Claimed = Vec<(String, Uuid)>;
 /// Claims at a time until there is nothing to claim.
 fn claim_all(client: &mut Client, worker: usize, at: &str) -> Claimed {
     let call = "SELECT upstream, claim_token
-         FROM claim_plugin_upstreams($1, $2, '5 minutes', clock_timestamp() + $3::text::interval)";
+         FROM claim_plugin_upstreams($1, $2, '5 minutes', '{}', clock_timestamp() + $3::text::interval)";
     let mut claimed = Claimed::new();
     loop {
         let count = rng().random_range(1..=9);

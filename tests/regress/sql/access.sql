@@ -26,8 +26,10 @@ CREATE ROLE regress_nobody;
 CREATE ROLE regress_reader;
 CREATE ROLE regress_recorder;
 CREATE ROLE regress_worker;
+CREATE ROLE regress_watcher;
 CREATE ROLE "regress Operator";
 SELECT grant_plugin_access('regress_reader', 'reader'), grant_plugin_access('regress_recorder', 'recorder'), grant_plugin_access('regress_worker', 'worker'),
+       grant_plugin_access('regress_watcher', 'watcher'),
        grant_plugin_access('"regress Operator"', 'operator');
 SELECT register_plugin_workspace(w(1));
 CREATE TABLE boxes (id uuid PRIMARY KEY);
@@ -68,8 +70,9 @@ INSERT INTO action (statement) VALUES
     ($$SELECT remove_workspace_plugin(w(1), 'tracked')$$),
     ($$SELECT unregister_plugin_workspace(w(1))$$),
     ($$UPDATE plugin_workspaces SET workspace_id = w(7) WHERE workspace_id = w(1)$$),
-    ($$SELECT claim_plugin_upstreams('w', 1, '5 minutes', t(5))$$),
+    ($$SELECT claim_plugin_upstreams('w', 1, '5 minutes', '{}', t(5))$$),
     ($$SELECT report_plugin_upstream_error('github.com/o/r', NULL, 'x')$$),
+    ($$SELECT release_plugin_upstream('github.com/o/r', NULL)$$),
     ($$SELECT observe_plugin_upstream('github.com/o/r', refs('heads/main=c tags/v2=a'), t(3))$$),
     ($$SELECT observe_plugin_upstream('github.com/o/r', '{}', t(3))$$),
     ($$SELECT observe_plugin_ref('github.com/o/r', 'refs/heads/main', sha('c'), t(3))$$),
@@ -126,7 +129,15 @@ SELECT outcome('regress_nobody');
 SELECT outcome('regress_reader');
 SELECT outcome('regress_recorder');
 SELECT outcome('regress_worker');
+SELECT outcome('regress_watcher');
 SELECT outcome('"regress Operator"');
+
+-- A watcher has what a reader has, and four functions.
+SELECT p.oid::regprocedure FROM pg_proc AS p JOIN pg_depend AS d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e'
+WHERE has_function_privilege('regress_watcher', p.oid, 'EXECUTE') AND NOT has_function_privilege('regress_reader', p.oid, 'EXECUTE') ORDER BY 1::text;
+SELECT count(*) FILTER (WHERE privilege_type = 'SELECT') > 0 AS reads, count(*) FILTER (WHERE privilege_type <> 'SELECT') AS others
+FROM pg_class, aclexplode(relacl) WHERE grantee = 'regress_watcher'::regrole;
+SELECT count(*) FROM pg_attribute, aclexplode(attacl) WHERE grantee = 'regress_watcher'::regrole;
 
 -- What is granted, is taken back; another level is then another.
 SELECT relname, privilege_type FROM pg_class, aclexplode(relacl) WHERE grantee = '"regress Operator"'::regrole AND relkind IN ('r', 'v') AND relname <> 'boxes' ORDER BY 1, 2;
@@ -158,6 +169,6 @@ SELECT forget();
 DROP FUNCTION outcome(regrole);
 DROP TABLE action, original, boxes;
 DROP VIEW functions;
-DROP OWNED BY regress_nobody, regress_reader, regress_recorder, regress_worker, "regress Operator";
-DROP ROLE regress_nobody, regress_reader, regress_recorder, regress_worker, "regress Operator";
+DROP OWNED BY regress_nobody, regress_reader, regress_recorder, regress_worker, regress_watcher, "regress Operator";
+DROP ROLE regress_nobody, regress_reader, regress_recorder, regress_worker, regress_watcher, "regress Operator";
 DELETE FROM plugin_workspaces;

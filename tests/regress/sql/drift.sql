@@ -11,7 +11,7 @@ SELECT install(1, 'pinned', 'sha:' || sha('b'), 'a'), install(1, 'latest', 'tag:
 SELECT * FROM drift();
 SELECT * FROM queue();
 -- A failure to ask is part of the reason.
-SELECT report_plugin_upstream_error(upstream, claim_token, 'host not found', t(0)) FROM claim_plugin_upstreams('worker', 1);
+SELECT report_plugin_upstream_error(upstream, claim_token, 'host not found', at => t(0)) FROM claim_plugin_upstreams('worker', 1);
 SELECT DISTINCT state, reason FROM drift() WHERE state = 'unobserved';
 SELECT forget();
 

@@ -43,7 +43,7 @@ SELECT * FROM health();
 SELECT h.by_state - 'in_sync' = (SELECT jsonb_object_agg(state, n) FROM (SELECT state, count(*) AS n FROM drift() WHERE state <> 'in_sync' GROUP BY 1) AS d),
        h.in_sync = (SELECT count(*) FROM drift() WHERE state = 'in_sync'), h.tracked = (SELECT count(*) FROM drift()) FROM plugin_tracking_health AS h;
 -- Failing, refused, and well again; at rest it is not counted.
-SELECT report_plugin_upstream_error(upstream, claim_token, 'x', t(3)) FROM claim_plugin_upstreams('w', 10, at => clock_timestamp()) WHERE upstream LIKE '%never';
+SELECT report_plugin_upstream_error(upstream, claim_token, 'x', at => t(3)) FROM claim_plugin_upstreams('w', 10, at => clock_timestamp()) WHERE upstream LIKE '%never';
 SELECT observe('', 4);
 SELECT * FROM health();
 SELECT observe('tags/v1.0.0=a tags/v1.1.0=d tags/v2.0.0-rc.1=e tags/moved=b heads/main=b heads/both=a tags/both=a', 5);

@@ -5,7 +5,7 @@
 SELECT forget();
 CREATE FUNCTION claim(worker text, minute int, max_upstreams int DEFAULT 1, lease interval DEFAULT '5 minutes')
 RETURNS TABLE (upstream text, fetch_url text, until text, last_checked text) LANGUAGE sql ROWS 10
-    AS $$ SELECT upstream, fetch_url, minute(leased_until), minute(last_checked_at) FROM claim_plugin_upstreams(worker, max_upstreams, lease, t(minute)) ORDER BY 1 $$;
+    AS $$ SELECT upstream, fetch_url, minute(leased_until), minute(last_checked_at) FROM claim_plugin_upstreams(worker, max_upstreams, lease, at => t(minute)) ORDER BY 1 $$;
 CREATE FUNCTION upstreams() RETURNS TABLE (upstream text, next text, leased_by text, until text, checked text, changed text, failures int, error text, failed text) LANGUAGE sql
     AS $$ SELECT upstream, minute(next_check_at), leased_by, minute(leased_until), minute(last_checked_at), minute(last_changed_at), failures, last_error, minute(last_error_at)
           FROM plugin_upstreams ORDER BY 1 $$;
@@ -56,17 +56,17 @@ SELECT forget();
 SELECT install(1, 'a', 'tag:latest', 'a');
 CALL due();
 SELECT claim_token AS token FROM claim_plugin_upstreams('w', at => t(0)) \gset
-SELECT report_plugin_upstream_error('github.com/o/r', gen_random_uuid(), 'x', t(1)), report_plugin_upstream_error('github.com/o/r', NULL, 'x', t(1)),
-       report_plugin_upstream_error('github.com/o/x', :'token', 'x', t(1)), report_plugin_upstream_error(NULL, :'token', 'x', t(1));
+SELECT report_plugin_upstream_error('github.com/o/r', gen_random_uuid(), 'x', at => t(1)), report_plugin_upstream_error('github.com/o/r', NULL, 'x', at => t(1)),
+       report_plugin_upstream_error('github.com/o/x', :'token', 'x', at => t(1)), report_plugin_upstream_error(NULL, :'token', 'x', at => t(1));
 SELECT upstream, leased_by, until, failures, error FROM upstreams();
-SELECT report_plugin_upstream_error('github.com/o/r', :'token', 'could not resolve host', t(1));
-SELECT report_plugin_upstream_error('github.com/o/r', :'token', 'again', t(1));
+SELECT report_plugin_upstream_error('github.com/o/r', :'token', 'could not resolve host', at => t(1));
+SELECT report_plugin_upstream_error('github.com/o/r', :'token', 'again', at => t(1));
 SELECT upstream, leased_by, until, checked, failures, error, failed FROM upstreams();
 -- Whoever lost the lease is told so.
 UPDATE plugin_upstreams SET next_check_at = t(2);
 SELECT claim_token AS token FROM claim_plugin_upstreams('slow', lease => '1 minute', at => t(2)) \gset
 SELECT * FROM claim('fast', 3);
-SELECT report_plugin_upstream_error('github.com/o/r', :'token', 'timeout', t(4));
+SELECT report_plugin_upstream_error('github.com/o/r', :'token', 'timeout', at => t(4));
 SELECT upstream, leased_by, until, failures, error FROM upstreams();
 -- An observation, whoever makes it, ends lease and failures.
 SELECT observe('tags/v1=a', 5);
@@ -80,7 +80,7 @@ SELECT upstream, leased_by, until, checked, failures, error, failed FROM upstrea
 CREATE FUNCTION fail(error text) RETURNS TABLE (failures int, shown text, length int) LANGUAGE plpgsql AS $$
 BEGIN
     UPDATE plugin_upstreams SET next_check_at = t(10);
-    PERFORM report_plugin_upstream_error(c.upstream, c.claim_token, error, t(10)) FROM claim_plugin_upstreams('w', at => t(10)) AS c;
+    PERFORM report_plugin_upstream_error(c.upstream, c.claim_token, error, at => t(10)) FROM claim_plugin_upstreams('w', at => t(10)) AS c;
     RETURN QUERY SELECT u.failures, left(u.last_error, 20), length(u.last_error) FROM plugin_upstreams AS u;
 END $$;
 SELECT * FROM fail(NULL);
@@ -93,7 +93,7 @@ SELECT failures, bool_and(delay BETWEEN expected * 0.75 AND expected * 1.25), co
 FROM (VALUES (1, interval '15 minutes'), (2, '30 minutes'), (3, '1 hour'), (7, '16 hours'), (8, '1 day'), (100, '1 day'), (2147483647, '1 day'), (0, '15 minutes')) AS f (failures, expected),
      generate_series(1, 200) AS i, LATERAL (SELECT plugin_retry_delay(failures + i * 0, '15 minutes') AS delay OFFSET 0) AS d
 GROUP BY failures, expected ORDER BY failures;
-SELECT report_plugin_upstream_error(c.upstream, c.claim_token, 'x', t(20000)) FROM claim_plugin_upstreams('w', at => t(20000)) AS c;
+SELECT report_plugin_upstream_error(c.upstream, c.claim_token, 'x', at => t(20000)) FROM claim_plugin_upstreams('w', at => t(20000)) AS c;
 SELECT failures, next_check_at BETWEEN t(20000) + interval '15 minutes' * 2 ^ (failures - 1) * 0.75 AND t(20000) + interval '15 minutes' * 2 ^ (failures - 1) * 1.25 FROM plugin_upstreams;
 SELECT forget();
 
@@ -143,6 +143,38 @@ UPDATE plugin_upstreams SET next_check_at = t(-1) WHERE upstream <> 'host/x/z';
 SELECT remove_workspace_plugin(w(1), 'a'), remove_workspace_plugin(w(1), 'b');
 SELECT * FROM claim('w', 0, 1);
 SELECT upstream, next FROM upstreams();
+SELECT forget();
+
+-- Whose host has no place is left out; of the others there are as many as are asked for.
+SELECT install(1, 'a', 'tag:latest', 'a', 'https://a.example/x'), install(1, 'b', 'tag:latest', 'a', 'https://a.example/y'),
+       install(1, 'c', 'tag:latest', 'a', 'https://b.example/x'), install(1, 'd', 'tag:latest', 'a', 'gitea://o/r');
+CALL due();
+UPDATE plugin_upstreams SET next_check_at = t(-1) WHERE upstream = 'a.example/x';
+SELECT upstream FROM claim_plugin_upstreams('w', 10, skip => '{a.example/,gitea:}', at => t(0));
+SELECT upstream FROM claim_plugin_upstreams('w', 1, skip => '{}', at => t(0));
+SELECT upstream FROM claim_plugin_upstreams('w', 10, skip => NULL, at => t(0)) ORDER BY 1;
+
+-- Given back: due at once, and no failure.
+SELECT claim_token AS token FROM claim_plugin_upstreams('w', at => t(10)) WHERE upstream = 'a.example/x' \gset
+SELECT release_plugin_upstream('a.example/x', gen_random_uuid()), release_plugin_upstream('a.example/x', NULL), release_plugin_upstream('a.example/y', :'token');
+SELECT release_plugin_upstream('a.example/x', :'token'), release_plugin_upstream('a.example/x', :'token');
+SELECT * FROM upstreams() WHERE upstream = 'a.example/x';
+
+-- A server that asked to be left alone is not asked before, but within a day.
+CREATE FUNCTION reported(retry_after interval) RETURNS text LANGUAGE sql
+    AS $$ SELECT report_plugin_upstream_error(upstream, claim_token, 'too often', retry_after, t(20)) FROM claim_plugin_upstreams('w', skip => '{b,g}', at => t(20)) $$;
+CALL due(19);
+UPDATE plugin_upstreams SET failures = 0 WHERE upstream = 'a.example/x';
+DELETE FROM plugin_upstreams WHERE upstream = 'a.example/y';
+SELECT reported('5 hours');
+SELECT minute(next_check_at) FROM plugin_upstreams WHERE upstream = 'a.example/x';
+CALL due(19);
+SELECT reported('1 year');
+SELECT minute(next_check_at) FROM plugin_upstreams WHERE upstream = 'a.example/x';
+CALL due(19);
+SELECT reported('1 second');
+SELECT next_check_at BETWEEN t(20) + interval '40 minutes' AND t(20) + interval '80 minutes' FROM plugin_upstreams WHERE upstream = 'a.example/x';
+DROP FUNCTION reported(interval);
 SELECT forget();
 
 -- Arguments that make no sense.
