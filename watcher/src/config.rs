@@ -9,6 +9,8 @@ use serde::Deserialize;
 
 /// How much longer than a deadline a lease has to be, for what the database does meanwhile.
 const LEASE_MARGIN: Duration = Duration::from_secs(10);
+/// Of that, what has to be left when a repository is asked.
+const HAND_IN: Duration = Duration::from_secs(2);
 
 /// The example file, in which every default is written: a test holds it equal.
 pub const EXAMPLE: &str = include_str!("../workspace-plugins-watch.toml");
@@ -106,7 +108,7 @@ impl Config {
         if self.deadline.is_zero() || self.poll.is_zero() {
             return Err("deadline and poll have to be positive".to_owned());
         }
-        if self.lease < self.needed_lease() {
+        if self.lease < self.deadline + LEASE_MARGIN {
             let margin = LEASE_MARGIN.as_secs();
             return Err(format!(
                 "lease has to be at least {margin} s longer than deadline"
@@ -118,7 +120,7 @@ impl Config {
     /// What has to be left of a lease for a repository to be asked.
     #[must_use]
     pub fn needed_lease(&self) -> Duration {
-        self.deadline + LEASE_MARGIN
+        self.deadline + HAND_IN
     }
 }
 

@@ -240,6 +240,7 @@ impl Statements {
 pub fn said(error: &sqlx::Error) -> String {
     match error {
         sqlx::Error::Database(error) => format!("{} ({})", error.message(), code(&**error)),
+        sqlx::Error::Configuration(error) => error.to_string(),
         other => crate::failure::shown(&other.to_string()),
     }
 }

@@ -83,43 +83,35 @@ impl Failure {
         self.kind == Kind::Dropped
     }
 
-    /// The failure that is somewhere among an error and its causes, or what they say.
+    /// The failure that is somewhere among errors and their causes, or what they say.
     pub fn among<'a>(errors: impl Iterator<Item = &'a (dyn Error + 'static)>) -> Self {
-        let mut said = Vec::new();
-        for error in errors {
+        let mut said: Vec<String> = Vec::new();
+        for error in errors.flat_map(causes) {
             if let Some(failure) = error.downcast_ref::<Self>() {
                 return failure.clone();
             }
-            if let Some(failure) = error.downcast_ref().and_then(Self::of_io) {
-                return failure;
+            if error.downcast_ref::<io::Error>().is_some_and(is_drop) {
+                return Self::new(Kind::Dropped, DROPPED);
             }
-            said.push(error.to_string());
+            let text = error.to_string();
+            if !said.contains(&text) {
+                said.push(text);
+            }
         }
-        said.dedup();
         Self::new(
             Kind::NotGit,
             format!("no answer of git: {}", shown(&said.join(": "))),
         )
-    }
-
-    /// An error of input or output leaves out of its causes what it wraps.
-    fn of_io(error: &io::Error) -> Option<Self> {
-        let inner = error.get_ref().and_then(|inner| {
-            let failure = inner.downcast_ref::<Self>().cloned();
-            failure.or_else(|| inner.downcast_ref().and_then(Self::of_io))
-        });
-        let dropped = || is_drop(error.kind()).then(|| Self::new(Kind::Dropped, DROPPED));
-        inner.or_else(dropped)
     }
 }
 
 /// What is said of a connection that ended in the middle.
 pub const DROPPED: &str = "the connection was dropped";
 
-fn is_drop(kind: io::ErrorKind) -> bool {
+fn is_drop(error: &io::Error) -> bool {
     use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
     matches!(
-        kind,
+        error.kind(),
         BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof
     )
 }
@@ -142,7 +134,14 @@ impl From<Failure> for io::Error {
 pub fn causes<'a>(
     error: &'a (dyn Error + 'static),
 ) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
-    successors(Some(error), |&error| error.source())
+    successors(Some(error), |&error| {
+        // An error of input or output leaves out of its causes what it wraps.
+        let wrapped = error.downcast_ref().and_then(io::Error::get_ref);
+        match wrapped {
+            Some(wrapped) => Some(wrapped as &(dyn Error + 'static)),
+            None => error.source(),
+        }
+    })
 }
 
 /// A text from outside on one line, without control characters, cut.
@@ -168,7 +167,7 @@ mod tests {
     fn a_failure_is_found_behind_other_errors() {
         let inner = io::Error::other(Failure::new(Kind::TooLarge, "too large"));
         let outer = io::Error::other(inner);
-        let found = Failure::among(causes(&outer));
+        let found = Failure::among(std::iter::once(&outer as _));
         assert_eq!(
             (found.kind, found.text.as_str()),
             (Kind::TooLarge, "too large")
@@ -178,7 +177,10 @@ mod tests {
     #[test]
     fn a_dropped_connection_is_known_by_its_kind() {
         let error = io::Error::other(io::Error::from(io::ErrorKind::ConnectionReset));
-        assert_eq!(Failure::among(causes(&error)).kind, Kind::Dropped);
+        assert_eq!(
+            Failure::among(std::iter::once(&error as _)).kind,
+            Kind::Dropped
+        );
     }
 
     #[test]

@@ -106,12 +106,40 @@ impl Groups {
         }
     }
 
+    /// How many of those that wait have a place of their host.
+    #[must_use]
+    pub fn ready(&self, now: Instant) -> usize {
+        let ready = self
+            .groups
+            .values()
+            .map(|group| match group.is_paused(now) {
+                true => 0,
+                false => group
+                    .waiting
+                    .len()
+                    .min(self.per_host.saturating_sub(group.running)),
+            });
+        ready.sum()
+    }
+
+    /// Whether no more of a host are to be claimed.
+    #[must_use]
+    pub fn is_full(&self, upstream: &str, now: Instant) -> bool {
+        let group = self.groups.get(group_of(upstream));
+        group.is_some_and(|group| self.has_enough(group, now))
+    }
+
+    fn has_enough(&self, group: &Group, now: Instant) -> bool {
+        !group.waiting.is_empty() || group.running >= self.per_host || group.is_paused(now)
+    }
+
     /// Those of which no more are to be claimed.
     #[must_use]
     pub fn full(&self, now: Instant) -> Vec<String> {
-        let full = self.groups.iter().filter(|(_, group)| {
-            !group.waiting.is_empty() || group.running >= self.per_host || group.is_paused(now)
-        });
+        let full = self
+            .groups
+            .iter()
+            .filter(|(_, group)| self.has_enough(group, now));
         full.map(|(name, _)| name.clone()).collect()
     }
 
@@ -194,7 +222,10 @@ mod tests {
         assert_eq!(names(&groups.take(2, now)), ["a/1", "b/1"]);
         assert_eq!(names(&groups.take(9, now)), ["a/2"]);
         assert_eq!(groups.full(now), ["a/"]);
+        assert!(groups.is_full("a/9", now) && !groups.is_full("b/9", now));
+        assert_eq!(groups.ready(now), 0);
         groups.ended("a/1", None);
+        assert_eq!(groups.ready(now), 1);
         assert_eq!(names(&groups.take(9, now)), ["a/3"]);
         assert_eq!((groups.running(), groups.waiting()), (3, 0));
     }

@@ -135,9 +135,10 @@ impl Watcher {
     }
 
     /// Twice as many as are asked at a time are held, so that none has to wait for the database; and
-    /// it is not asked for every single one.
+    /// it is not asked for every single one. Those that wait for a place of their host do not count:
+    /// else a slow host would take the place of others.
     fn missing(&self) -> usize {
-        let held = self.groups.running() + self.groups.waiting();
+        let held = self.groups.running() + self.groups.ready(Instant::now());
         (2 * self.shared.config.concurrency).saturating_sub(held)
     }
 
@@ -212,14 +213,13 @@ impl Watcher {
         // Nothing is aborted, and a panic is to be seen.
         let Ended { upstream, result } = ended.expect("a task that ends");
         let now = Instant::now();
-        let was_full = !self.groups.full(now).is_empty();
         let pause = match &result {
             Err(failure) => failure.retry_after.map(|wait| now + wait),
             Ok(_) => None,
         };
         self.groups.ended(&upstream, pause);
-        if was_full && self.is_exhausted {
-            // What was left out may have a place now.
+        if self.is_exhausted && !self.groups.is_full(&upstream, now) {
+            // What was left out for its sake may have a place now.
             self.next_claim = self.next_claim.min(now);
         }
         self.count(&result);

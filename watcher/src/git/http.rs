@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
 
-use futures_util::TryStreamExt;
 use futures_util::io::{AsyncRead, AsyncReadExt, AsyncWrite, Cursor};
+use futures_util::{TryStreamExt, stream};
 use gix_protocol::handshake::Ref;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{self, HeaderMap};
@@ -19,7 +19,7 @@ use reqwest::{Client, RequestBuilder, Response, StatusCode, Url, redirect};
 use super::credentials::{self, Login};
 use super::meter::Meter;
 use super::{Ask, wire};
-use crate::failure::{Failure, Kind, causes, shown};
+use crate::failure::{DROPPED, Failure, Kind, causes, shown};
 use crate::network::Policy;
 
 const REDIRECTS: usize = 5;
@@ -63,13 +63,17 @@ impl Http {
         let body = without_announcement(body(greeting, ask)).await?;
         let mut connection = wire::half(body, futures_util::io::sink());
         let mut greeting = wire::greeting(&mut connection).await?;
+        read_up(connection.into_inner().0).await?;
         if let Some(refs) = greeting.refs.take() {
             return Ok(refs);
         }
         let request = Request::default();
-        let answer = place.refs(request.clone(), ask);
-        let answer = Box::pin(futures_util::stream::once(answer).try_flatten()).into_async_read();
-        wire::ls_refs(&mut wire::half(answer, request), &greeting, ask).await
+        let answer = stream::once(place.refs(request.clone(), ask)).try_flatten();
+        let answer = Meter::new(Box::pin(answer).into_async_read(), ask);
+        let mut connection = wire::half(answer, request);
+        let refs = wire::ls_refs(&mut connection, &greeting, ask).await?;
+        read_up(connection.into_inner().0).await?;
+        Ok(refs)
     }
 }
 
@@ -276,9 +280,16 @@ async fn without_announcement<R: AsyncRead + Unpin>(
 /// The longest line of git's protocol.
 const MAX_LINE: usize = 65520;
 
+/// Reads what is left, so that the connection can be used again.
+async fn read_up<R: AsyncRead + Unpin>(body: R) -> Result<(), Failure> {
+    let read = futures_util::io::copy(body, &mut futures_util::io::sink()).await;
+    read.map(drop)
+        .map_err(|error| Failure::among(std::iter::once(&error as _)))
+}
+
 async fn read<R: AsyncRead + Unpin>(body: &mut R, into: &mut [u8]) -> Result<(), Failure> {
     let read = body.read_exact(into).await;
-    read.map_err(|error| Failure::among(causes(&error)))
+    read.map_err(|error| Failure::among(std::iter::once(&error as _)))
 }
 
 /// What is asked, gathered until the answer is read.
@@ -327,16 +338,11 @@ fn not_sent(host: &str, error: &reqwest::Error) -> Failure {
     if causes(error).any(is_connect) {
         return Failure::new(Kind::Connect, format!("no connection to {host}: {last}"));
     }
-    match Failure::among(causes(error)) {
-        dropped if dropped.kind == Kind::Dropped => dropped,
-        _ if causes(error).any(is_incomplete) => {
-            Failure::new(Kind::Dropped, crate::failure::DROPPED)
-        }
-        _ => Failure::new(
-            Kind::NotGit,
-            format!("{host} does not answer in HTTP: {last}"),
-        ),
+    let among = Failure::among(std::iter::once(error));
+    if among.kind == Kind::Dropped || causes(error).any(is_incomplete) {
+        return Failure::new(Kind::Dropped, DROPPED);
     }
+    Failure::new(Kind::NotGit, format!("{host} does not answer in HTTP"))
 }
 
 fn is_connect(error: &(dyn Error + 'static)) -> bool {
