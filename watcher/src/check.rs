@@ -49,7 +49,7 @@ pub async fn check(
     for track in tracks {
         let meant = meaning(track, &answer.refs);
         is_complete &= meant.is_ok();
-        line(track, &meant.unwrap_or_else(|reason| reason.to_owned()));
+        line(track, &meant.unwrap_or_else(str::to_owned));
     }
     Ok(Found { text, is_complete })
 }

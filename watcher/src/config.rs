@@ -61,8 +61,8 @@ impl Default for Config {
         Self {
             concurrency: 32,
             per_host: 8,
-            deadline: Duration::from_secs(60),
-            lease: Duration::from_secs(300),
+            deadline: Duration::from_mins(1),
+            lease: Duration::from_mins(5),
             poll: Duration::from_secs(5),
             max_bytes: 64 << 20,
             sources: Sources::default(),

@@ -100,7 +100,11 @@ impl Failure {
         }
         Self::new(
             Kind::NotGit,
-            format!("no answer of git: {}", shown(&said.join(": "))),
+            // What stands before says only that a greeting, or a list of refs, was read.
+            format!(
+                "no answer of git: {}",
+                shown(&said[said.len().saturating_sub(2)..].join(": "))
+            ),
         )
     }
 }

@@ -22,7 +22,7 @@ struct Group {
 
 /// All hosts.
 pub struct Groups {
-    groups: HashMap<String, Group>,
+    by_host: HashMap<String, Group>,
     per_host: usize,
     running: usize,
     waiting: usize,
@@ -43,7 +43,7 @@ impl Groups {
     #[must_use]
     pub fn new(per_host: usize) -> Self {
         Self {
-            groups: HashMap::new(),
+            by_host: HashMap::new(),
             per_host,
             running: 0,
             waiting: 0,
@@ -62,7 +62,7 @@ impl Groups {
 
     pub fn add(&mut self, held: Held) {
         let group = group_of(&held.claim.upstream).to_owned();
-        self.groups
+        self.by_host
             .entry(group)
             .or_default()
             .waiting
@@ -77,7 +77,7 @@ impl Groups {
         let mut found = true;
         while found && taken.len() < most {
             found = false;
-            for group in self.groups.values_mut() {
+            for group in self.by_host.values_mut() {
                 if taken.len() == most || group.running >= self.per_host || group.is_paused(now) {
                     continue;
                 }
@@ -97,11 +97,11 @@ impl Groups {
     pub fn ended(&mut self, upstream: &str, paused_until: Option<Instant>) {
         self.running -= 1;
         let name = group_of(upstream);
-        if let Some(group) = self.groups.get_mut(name) {
+        if let Some(group) = self.by_host.get_mut(name) {
             group.running -= 1;
             group.paused_until = group.paused_until.max(paused_until);
             if group.running == 0 && group.waiting.is_empty() && group.paused_until.is_none() {
-                self.groups.remove(name);
+                self.by_host.remove(name);
             }
         }
     }
@@ -109,23 +109,18 @@ impl Groups {
     /// How many of those that wait have a place of their host.
     #[must_use]
     pub fn ready(&self, now: Instant) -> usize {
-        let ready = self
-            .groups
-            .values()
-            .map(|group| match group.is_paused(now) {
-                true => 0,
-                false => group
-                    .waiting
-                    .len()
-                    .min(self.per_host.saturating_sub(group.running)),
-            });
+        let groups = self.by_host.values().filter(|group| !group.is_paused(now));
+        let ready = groups.map(|group| {
+            let places = self.per_host.saturating_sub(group.running);
+            group.waiting.len().min(places)
+        });
         ready.sum()
     }
 
     /// Whether no more of a host are to be claimed.
     #[must_use]
     pub fn is_full(&self, upstream: &str, now: Instant) -> bool {
-        let group = self.groups.get(group_of(upstream));
+        let group = self.by_host.get(group_of(upstream));
         group.is_some_and(|group| self.has_enough(group, now))
     }
 
@@ -137,7 +132,7 @@ impl Groups {
     #[must_use]
     pub fn full(&self, now: Instant) -> Vec<String> {
         let full = self
-            .groups
+            .by_host
             .iter()
             .filter(|(_, group)| self.has_enough(group, now));
         full.map(|(name, _)| name.clone()).collect()
@@ -146,7 +141,7 @@ impl Groups {
     /// Gives up what waits and may not be asked in time.
     pub fn give_up(&mut self, now: Instant, is_late: impl Fn(&Held) -> bool) -> Vec<Held> {
         let mut late = Vec::new();
-        for group in self.groups.values_mut() {
+        for group in self.by_host.values_mut() {
             let is_paused = group.is_paused(now);
             if !is_paused {
                 group.paused_until = None;
@@ -160,7 +155,7 @@ impl Groups {
             late.extend(given_up);
         }
         self.waiting -= late.len();
-        self.groups.retain(|_, group| !group.is_idle());
+        self.by_host.retain(|_, group| !group.is_idle());
         late
     }
 }
@@ -233,7 +228,7 @@ mod tests {
     #[test]
     fn a_host_that_asked_for_it_is_left_alone() {
         let now = Instant::now();
-        let later = now + Duration::from_secs(60);
+        let later = now + Duration::from_mins(1);
         let mut groups = Groups::new(1);
         groups.add(held("a/1"));
         groups.add(held("a/2"));

@@ -1,4 +1,5 @@
 //! The command line.
+#![allow(clippy::doc_markdown, reason = "the help is plain text")]
 
 use std::env;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -56,7 +57,7 @@ enum Command {
     Once(Told),
     /// Show what sources would resolve to; without a database
     Check {
-        /// Such as github://owner/name or <https://git.example.org/owner/name.git>
+        /// Such as github://owner/name or https://git.example.org/owner/name.git
         #[arg(required = true, value_name = "SOURCE")]
         sources: Vec<String>,
         /// What to resolve there: tag:latest, tag:^1.2, ref:main, …

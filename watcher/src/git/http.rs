@@ -28,7 +28,7 @@ const GREETING_TYPE: &str = "application/x-git-upload-pack-advertisement";
 const REQUEST_TYPE: &str = "application/x-git-upload-pack-request";
 const RESULT_TYPE: &str = "application/x-git-upload-pack-result";
 /// Idle connections are kept for the next repository of the same host.
-const IDLE: Duration = Duration::from_secs(60);
+const IDLE: Duration = Duration::from_mins(1);
 
 pub struct Http {
     client: Client,
@@ -332,7 +332,7 @@ fn not_sent(host: &str, error: &reqwest::Error) -> Failure {
         .map(ToString::to_string)
         .unwrap_or_default();
     let last = shown(&last);
-    if causes(error).any(|cause| cause.is::<rustls::Error>()) {
+    if causes(error).any(<dyn Error>::is::<rustls::Error>) {
         return Failure::new(Kind::Tls, format!("{host}: {last}"));
     }
     if causes(error).any(is_connect) {
@@ -398,9 +398,9 @@ mod tests {
             headers.insert(header::RETRY_AFTER, value.parse().unwrap());
             retry_after(&headers)
         };
-        assert_eq!(with("120"), Some(Duration::from_secs(120)));
+        assert_eq!(with("120"), Some(Duration::from_mins(2)));
         assert_eq!(with("soon"), None);
-        let date = httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(3600));
+        let date = httpdate::fmt_http_date(SystemTime::now() + Duration::from_hours(1));
         assert!((3590..=3600).contains(&with(&date).unwrap().as_secs()));
     }
 }

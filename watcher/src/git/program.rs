@@ -30,7 +30,7 @@ pub async fn list_by_ssh(ask: &Rc<Ask>, policy: &Policy) -> Result<Vec<Ref>, Fai
         check_address(&target, policy).await?;
     }
     ask.stage(format!("connecting to {} by ssh", target.host));
-    let mut command = target.command();
+    let mut command = ssh();
     // Nobody is there to be asked for a password or whether a key is right.
     command.args(["-o", "BatchMode=yes", "-o", "SendEnv=GIT_PROTOCOL"]);
     target.address(&mut command);
@@ -70,20 +70,6 @@ impl<'a> Target<'a> {
         })
     }
 
-    /// ssh, or what git would take for it.
-    fn command(&self) -> Command {
-        match env::var_os("GIT_SSH_COMMAND") {
-            Some(line) => {
-                let mut command = Command::new("sh");
-                let mut script = line;
-                script.push(" \"$@\"");
-                command.arg("-c").arg(script).arg("ssh");
-                command
-            }
-            None => Command::new("ssh"),
-        }
-    }
-
     fn address(&self, command: &mut Command) {
         if let Some(port) = self.port {
             command.arg("-p").arg(port.to_string());
@@ -96,10 +82,21 @@ impl<'a> Target<'a> {
     }
 }
 
+/// ssh, or what git would take for it.
+fn ssh() -> Command {
+    let Some(mut script) = env::var_os("GIT_SSH_COMMAND") else {
+        return Command::new("ssh");
+    };
+    script.push(" \"$@\"");
+    let mut command = Command::new("sh");
+    command.arg("-c").arg(script).arg("ssh");
+    command
+}
+
 /// What ssh's configuration makes of the host has to be allowed, unless another host is in between:
 /// then that one decides what can be reached.
 async fn check_address(target: &Target<'_>, policy: &Policy) -> Result<(), Failure> {
-    let mut command = target.command();
+    let mut command = ssh();
     command.arg("-G");
     target.address(&mut command);
     let output = command

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use crate::support::faulty::{Faulty, Then};
 use crate::support::fleet::outcome;
 use crate::support::process::{free_port, wait_until};
-use crate::support::servers::{Certificates, Ssh, apache, git_daemon, user};
+use crate::support::servers::{Certificates, Server, Ssh, apache, git_daemon, user};
 use crate::support::{Fleet, Folder};
 
 const HEALTHY: usize = 100;
@@ -22,17 +22,161 @@ const CONFIG: &str = "
     deny = []
 ";
 
-/// What is tracked, and the error that it is to get.
-#[derive(Default)]
-struct Expected(BTreeMap<String, String>);
+/// Real servers, and faulty ones in front of them; what is tracked, and the error that it is to get.
+struct Scene {
+    git: Server,
+    http: Server,
+    faulty: Vec<Faulty>,
+    expected: BTreeMap<String, String>,
+}
 
-impl Expected {
-    fn add(&mut self, source: &str, error: &str) {
-        self.0.insert(source.to_owned(), error.to_owned());
+impl Scene {
+    fn new(folder: &Folder) -> Self {
+        Self {
+            git: git_daemon(folder.path()),
+            http: apache(folder.path(), None, None),
+            faulty: Vec::new(),
+            expected: BTreeMap::new(),
+        }
+    }
+
+    fn expect(&mut self, source: impl Into<String>, error: impl Into<String>) {
+        self.expected.insert(source.into(), error.into());
+    }
+
+    /// A faulty server, asked by a scheme for a path.
+    fn faulty(&mut self, server: Faulty, scheme: &str, path: &str, error: &str) {
+        self.expect(
+            format!("{scheme}://127.0.0.1:{}/{path}", server.port),
+            error,
+        );
+        self.faulty.push(server);
+    }
+
+    /// Servers that stall, or drop the connection, in the middle of what they say.
+    fn that_end_early(&mut self) {
+        let (git, http) = (self.git.port, self.http.port);
+        for (after, stage) in CUTS {
+            let stalls = format!("no answer within 10 s, while {stage}");
+            self.faulty(
+                Faulty::cut(git, after, Then::Stall),
+                "git",
+                "r.git",
+                &stalls,
+            );
+            self.faulty(Faulty::cut(git, after, Then::Drop), "git", "r.git", DROPPED);
+        }
+        let stalls = "no answer within 10 s, while waiting for 127.0.0.1";
+        self.faulty(
+            Faulty::cut(http, 0, Then::Stall),
+            "http",
+            "open/r.git",
+            stalls,
+        );
+        for after in [200, 500] {
+            self.faulty(
+                Faulty::cut(http, after, Then::Drop),
+                "http",
+                "open/r.git",
+                DROPPED,
+            );
+        }
+    }
+
+    fn that_answer_otherwise(&mut self) {
+        for (status, headers, error) in STATUSES {
+            self.faulty(Faulty::status(status, headers), "http", "o/r", error);
+        }
+        let not_http = "127.0.0.1 does not answer in HTTP";
+        self.faulty(Faulty::saying(MAIL), "http", "o/r", not_http);
+        let not_tls = "127.0.0.1: received corrupt message of type InvalidContentType";
+        self.faulty(Faulty::saying(MAIL), "https", "o/r", not_tls);
+        let not_git = "no answer of git: Capabilities could not be parsed: Failed to decode the first four hex bytes indicating the line length: Invalid character";
+        self.faulty(Faulty::saying(MAIL), "git", "o/r", not_git);
+        let endless = "the answer is larger than 1000000 bytes (max_bytes)";
+        self.faulty(Faulty::endless(), "http", "o/r", endless);
+    }
+
+    fn that_redirect(&mut self) {
+        let itself =
+            |port| format!("http://127.0.0.1:{port}/o/r/info/refs?service=git-upload-pack");
+        let elsewhere = |_| "https://elsewhere.example/?token=secret".to_owned();
+        let login = |port| format!("http://127.0.0.1:{port}/login");
+        let error = "more than 5 redirects";
+        self.faulty(Faulty::redirecting(itself), "http", "o/r", error);
+        let error = "a redirect to https://elsewhere.example is not followed";
+        self.faulty(Faulty::redirecting(elsewhere), "http", "o/r", error);
+        let error = "a redirect to what is no repository";
+        self.faulty(Faulty::redirecting(login), "http", "o/r", error);
+    }
+
+    fn that_are_not_there(&mut self) {
+        let nobody = free_port();
+        let refused = "no connection to 127.0.0.1: Connection refused (os error 111)";
+        self.expect(format!("git://127.0.0.1:{nobody}/o/r"), refused);
+        self.expect(format!("http://127.0.0.1:{nobody}/o/s"), refused);
+        for (scheme, host) in [("https", "a.invalid"), ("git", "b.invalid")] {
+            let unknown = "could not be looked up: Name or service not known";
+            self.expect(
+                format!("{scheme}://{host}/o/r"),
+                format!("the name {host} {unknown}"),
+            );
+        }
+        let (git, http) = (self.git.port, self.http.port);
+        let none = "the server refused: access denied or repository not exported: /none.git";
+        self.expect(format!("git://127.0.0.1:{git}/none.git"), none);
+        let none = "127.0.0.1 answered 404: there is no such repository, or it may not be seen";
+        self.expect(format!("http://127.0.0.1:{http}/open/none.git"), none);
+        let none = "git: fatal: '/nowhere/r' does not appear to be a git repository";
+        self.expect("file:///nowhere/r", none);
+        let unmapped = "nobody said where gitea:// is: set sources.gitea in the configuration";
+        self.expect("gitea://o/r", unmapped);
     }
 }
 
-/// Where an answer of a real server is cut: nowhere, in its greeting, in its refs.
+const DROPPED: &str = "the connection was dropped";
+const MAIL: &[u8] = b"220 mail.example ESMTP\r\n";
+
+/// Statuses of HTTP, headers, and what is told of them.
+const STATUSES: [(&str, &str, &str); 7] = [
+    (
+        "401 Unauthorized",
+        "WWW-Authenticate: Basic realm=x\r\n",
+        "127.0.0.1 asks who is there (401), and git knows no credentials for it",
+    ),
+    (
+        "403 Forbidden",
+        "",
+        "127.0.0.1 answered 403: it forbids this",
+    ),
+    (
+        "404 Not Found",
+        "",
+        "127.0.0.1 answered 404: there is no such repository, or it may not be seen",
+    ),
+    (
+        "429 Too Many Requests",
+        "Retry-After: 7200\r\n",
+        "127.0.0.1 answered 429: it was asked too often",
+    ),
+    (
+        "500 Internal Server Error",
+        "",
+        "127.0.0.1 answered 500: Internal Server Error",
+    ),
+    (
+        "200 OK",
+        "Content-Type: text/html\r\n",
+        "no smart server of git: it answers with text/html",
+    ),
+    (
+        "200 OK",
+        "Content-Type: application/x-git-upload-pack-advertisement\r\n",
+        DROPPED,
+    ),
+];
+
+/// Where an answer of git daemon is cut: before and in its greeting, in its refs.
 const CUTS: [(usize, &str); 3] = [
     (0, "waiting for its greeting"),
     (30, "waiting for its greeting"),
@@ -51,201 +195,54 @@ fn folder() -> Folder {
 #[test]
 fn every_fault_has_its_own_error_and_the_others_are_not_delayed() {
     let folder = folder();
-    let git = git_daemon(folder.path());
-    let http = apache(folder.path(), Some(("user", "secret")), None);
     let expired = Certificates::until(2021);
     let expired_server = apache(folder.path(), None, Some(&expired));
     let ssh = Ssh::start();
-    let mut expected = Expected::default();
-    let mut servers = Vec::new();
-    let mut faulty = |server: Faulty| {
-        let port = server.port;
-        servers.push(server);
-        port
-    };
-
-    for (after, stage) in CUTS {
-        let port = faulty(Faulty::cut(git.port, after, Then::Stall));
-        let error = format!("no answer within 10 s, while {stage}");
-        expected.add(&format!("git://127.0.0.1:{port}/r.git"), &error);
-        let port = faulty(Faulty::cut(git.port, after, Then::Drop));
-        expected.add(
-            &format!("git://127.0.0.1:{port}/r.git"),
-            "the connection was dropped",
-        );
-    }
-    let port = faulty(Faulty::cut(http.port, 0, Then::Stall));
-    expected.add(
-        &format!("http://127.0.0.1:{port}/open/r.git"),
-        "no answer within 10 s, while waiting for 127.0.0.1",
-    );
-    for after in [200, 500] {
-        let port = faulty(Faulty::cut(http.port, after, Then::Drop));
-        expected.add(
-            &format!("http://127.0.0.1:{port}/open/r.git"),
-            "the connection was dropped",
-        );
-    }
-    for (status, headers, error) in [
-        (
-            "401 Unauthorized",
-            "WWW-Authenticate: Basic realm=x\r\n",
-            "127.0.0.1 asks who is there (401), and git knows no credentials for it",
-        ),
-        (
-            "403 Forbidden",
-            "",
-            "127.0.0.1 answered 403: it forbids this",
-        ),
-        (
-            "404 Not Found",
-            "",
-            "127.0.0.1 answered 404: there is no such repository, or it may not be seen",
-        ),
-        (
-            "429 Too Many Requests",
-            "Retry-After: 7200\r\n",
-            "127.0.0.1 answered 429: it was asked too often",
-        ),
-        (
-            "500 Internal Server Error",
-            "",
-            "127.0.0.1 answered 500: Internal Server Error",
-        ),
-        (
-            "200 OK",
-            "Content-Type: text/html\r\n",
-            "no smart server of git: it answers with text/html",
-        ),
-        (
-            "200 OK",
-            "Content-Type: application/x-git-upload-pack-advertisement\r\n",
-            "the connection was dropped",
-        ),
-    ] {
-        let port = faulty(Faulty::status(status, headers));
-        expected.add(&format!("http://127.0.0.1:{port}/o/r"), error);
-    }
-    let own = |port| format!("http://127.0.0.1:{port}/o/r/info/refs?service=git-upload-pack");
-    let port = faulty(Faulty::redirecting(own));
-    expected.add(
-        &format!("http://127.0.0.1:{port}/o/r"),
-        "more than 5 redirects",
-    );
-    let port = faulty(Faulty::redirecting(|_| {
-        "https://elsewhere.example/?token=secret".to_owned()
-    }));
-    expected.add(
-        &format!("http://127.0.0.1:{port}/o/r"),
-        "a redirect to https://elsewhere.example is not followed",
-    );
-    let port = faulty(Faulty::redirecting(|port| {
-        format!("http://127.0.0.1:{port}/login")
-    }));
-    expected.add(
-        &format!("http://127.0.0.1:{port}/o/r"),
-        "a redirect to what is no repository",
-    );
-    let port = faulty(Faulty::endless());
-    expected.add(
-        &format!("http://127.0.0.1:{port}/o/r"),
-        "the answer is larger than 1000000 bytes (max_bytes)",
-    );
-    let port = faulty(Faulty::saying(b"220 mail.example ESMTP\r\n"));
-    expected.add(
-        &format!("http://127.0.0.1:{port}/o/r"),
-        "127.0.0.1 does not answer in HTTP",
-    );
-    let port = faulty(Faulty::saying(b"220 mail.example ESMTP\r\n"));
-    expected.add(
-        &format!("https://127.0.0.1:{port}/o/r"),
-        "127.0.0.1: received corrupt message of type InvalidContentType",
-    );
-    let port = faulty(Faulty::saying(b"220 mail.example ESMTP\r\n"));
-    expected.add(
-        &format!("git://127.0.0.1:{port}/o/r"),
-        "no answer of git: Transport handshake failed: Capabilities could not be parsed: Failed to decode the first four hex bytes indicating the line length: Invalid character",
-    );
-    expected.add(
-        &format!("https://localhost:{}/open/r.git", expired_server.port),
+    let mut scene = Scene::new(&folder);
+    scene.that_end_early();
+    scene.that_answer_otherwise();
+    scene.that_redirect();
+    scene.that_are_not_there();
+    let source = format!("https://localhost:{}/open/r.git", expired_server.port);
+    scene.expect(
+        source,
         "localhost: invalid peer certificate: certificate expired: ",
     );
-    expected.add(
-        &format!("git://127.0.0.1:{}/none.git", git.port),
-        "the server refused: access denied or repository not exported: /none.git",
-    );
-    expected.add(
-        &format!("http://127.0.0.1:{}/open/none.git", http.port),
-        "127.0.0.1 answered 404: there is no such repository, or it may not be seen",
-    );
-    let nobody = free_port();
-    expected.add(
-        &format!("git://127.0.0.1:{nobody}/o/r"),
-        "no connection to 127.0.0.1: Connection refused (os error 111)",
-    );
-    expected.add(
-        &format!("http://127.0.0.1:{nobody}/o/s"),
-        "no connection to 127.0.0.1: Connection refused (os error 111)",
-    );
-    for source in ["https://a.invalid/o/r", "git://b.invalid/o/r"] {
-        let (_, host) = source.split_once("://").unwrap();
-        let host = &host[..9];
-        let error = format!("the name {host} could not be looked up: Name or service not known");
-        expected.add(source, &error);
-    }
-    expected.add(
-        &format!("ssh://{}@127.0.0.1:{}/none.git", user(), ssh.port),
-        &format!("ssh: {}@127.0.0.1: Permission denied (publickey).", user()),
-    );
-    expected.add(
-        "gitea://o/r",
-        "nobody said where gitea:// is: set sources.gitea in the configuration",
-    );
-    expected.add(
-        "file:///nowhere/r",
-        "git: fatal: '/nowhere/r' does not appear to be a git repository",
-    );
+    let (user, port) = (user(), ssh.port);
+    let stranger = format!("ssh: {user}@127.0.0.1: Permission denied (publickey).");
+    scene.expect(format!("ssh://{user}@127.0.0.1:{port}/r.git"), stranger);
 
     let fleet = Fleet::new();
-    // Faulty ones are first in line, and of each there is a second one.
-    fleet.track(expected.0.keys(), "tag:latest");
-    let healthy = (0..HEALTHY).map(|n| format!("git://127.0.0.1:{}/healthy{n}.git", git.port));
+    // Those that fail are first in line.
+    fleet.track(scene.expected.keys(), "tag:latest");
+    let port = scene.git.port;
+    let healthy = (0..HEALTHY).map(|n| format!("git://127.0.0.1:{port}/healthy{n}.git"));
     fleet.track(healthy, "tag:latest");
-    let config = fleet.file("watch.toml", CONFIG);
+    let config = fleet.file("once.toml", CONFIG);
     let mut once = fleet.watcher(&["once", "--config", config.to_str().unwrap()]);
     once.env("GIT_SSH_COMMAND", ssh.command("stranger"));
     once.env("SSL_CERT_FILE", expired.authority());
     let (is_fine, told) = outcome(&once.output().unwrap());
-    assert!(!is_fine);
+    assert!(!is_fine && !told.contains("secret"), "{told}");
 
     let errors = fleet.errors();
-    let mut found = BTreeMap::new();
-    for source in expected.0.keys() {
+    for (source, error) in &scene.expected {
         let upstream = pg_workspace_plugins::source::upstream(source).unwrap();
-        found.insert(
-            source.clone(),
-            errors.get(&upstream).cloned().unwrap_or_default(),
-        );
-    }
-    for (source, error) in &expected.0 {
+        let found = errors.get(&upstream).cloned().unwrap_or_default();
         // What comes behind a colon is of the day.
-        let is_it = match error.ends_with(": ") {
-            true => found[source].starts_with(error),
-            false => found[source] == *error,
-        };
-        assert!(is_it, "{source}: {error}: {}\n{told}", found[source]);
+        let is_it = found == *error || (error.ends_with(": ") && found.starts_with(error));
+        assert!(is_it, "{source}: {error}: {found}\n{told}");
     }
-    assert_eq!(errors.len(), expected.0.len(), "{errors:#?}");
-    assert!(!told.contains("secret"), "{told}");
-
+    let failed = scene.expected.len();
+    assert_eq!(errors.len(), failed, "{errors:#?}");
     // All others were looked at before the first stalled one was given up.
     let early = "SELECT count(*) FROM plugin_upstreams WHERE failures = 0 AND last_checked_at < (
          SELECT min(last_error_at) FROM plugin_upstreams WHERE last_error LIKE 'no answer within%')";
-    assert_eq!(fleet.number(early), HEALTHY as i64);
+    assert_eq!(fleet.number(early), HEALTHY);
     // Each is tried again later, and not before it asked for.
     let late = "SELECT count(*) FROM plugin_upstreams
          WHERE failures = 1 AND next_check_at > last_error_at + interval '10 minutes'";
-    assert_eq!(fleet.number(late), expected.0.len() as i64);
+    assert_eq!(fleet.number(late), failed);
     let asked = "SELECT count(*) FROM plugin_upstreams
          WHERE last_error LIKE '%429%' AND next_check_at = last_error_at + interval '2 hours'";
     assert_eq!(fleet.number(asked), 1);

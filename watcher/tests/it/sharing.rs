@@ -29,8 +29,8 @@ const LEASES: &str = "
     GRANT ALL ON leases TO PUBLIC";
 
 const CONFIG: &str = "
-    deadline = '2s'
-    lease = '12s'
+    deadline = '10s'
+    lease = '20s'
     poll = '1s'
     concurrency = 16
     per_host = 16
@@ -54,11 +54,11 @@ fn three_watchers_of_which_one_is_killed() {
     let watchers = ["one", "two", "three"].map(|name| fleet.watch(CONFIG, name));
     let observed = "SELECT count(*) FROM plugin_upstreams WHERE last_checked_at IS NOT NULL";
     wait_until("half is observed", || {
-        fleet.number(observed) > REPOSITORIES as i64 / 2
+        fleet.number(observed) > REPOSITORIES / 2
     });
     watchers[0].signal("KILL");
     wait_until("all are observed", || {
-        fleet.number(observed) == REPOSITORIES as i64
+        fleet.number(observed) == REPOSITORIES
     });
     let [_, two, three] = watchers;
     for watcher in [two, three] {

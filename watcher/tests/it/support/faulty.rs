@@ -8,7 +8,7 @@ use std::thread::{self, sleep};
 use std::time::Duration;
 
 /// Longer than any deadline of a test.
-const FOR_EVER: Duration = Duration::from_secs(600);
+const FOR_EVER: Duration = Duration::from_mins(10);
 
 /// A server on the loopback interface; its threads end with the test's process.
 pub struct Faulty {

@@ -118,8 +118,10 @@ impl Fleet {
         self.client().batch_execute(due).unwrap();
     }
 
-    pub fn number(&self, query: &str) -> i64 {
-        self.client().query_one(query, &[]).unwrap().get(0)
+    /// What a query counts.
+    pub fn number(&self, query: &str) -> usize {
+        let count: i64 = self.client().query_one(query, &[]).unwrap().get(0);
+        count.try_into().unwrap()
     }
 
     /// The last error of each repository that failed.

@@ -6,7 +6,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread::{self, JoinHandle, sleep};
 use std::time::{Duration, Instant};
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// A program that runs; killed when it goes out of scope.
 pub struct Process {
@@ -25,9 +25,6 @@ impl Process {
         let printed = thread::spawn(move || {
             let mut text = String::new();
             output.read_to_string(&mut text).unwrap();
-            if std::env::var_os("SHOW").is_some() {
-                eprintln!("{text}");
-            }
             text
         });
         Self {
