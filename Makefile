@@ -7,27 +7,33 @@ endif
 ifdef PG_MAJOR
 export PG_MAJOR
 endif
+ifdef PREFIX
+export PREFIX
+endif
 
 FUZZ_SECONDS ?= 60
 export FUZZ_SECONDS
 
 # Cheap layers first.
 LAYERS = check-fmt check-released lint check-deny check-unit check-pg check-security check-docs \
-	check-regress check-isolation check-client fuzz
+	check-regress check-isolation check-client check-watcher fuzz
 
-TARGETS = help demo install test bench fmt lint check-fmt check-released check-deny advisories check-unit \
-	check-docs check-pg check-security check-regress check-isolation check-client fuzz \
-	setup-build setup-test setup-bench
+TARGETS = help demo install install-watcher test bench fmt lint check-fmt check-released check-deny advisories check-unit \
+	check-docs check-pg check-security check-regress check-isolation check-client \
+	check-watcher fuzz setup-build setup-demo setup-test setup-bench
 .PHONY: $(TARGETS)
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.* ## (.*)/  make \1 @\2/p' $(MAKEFILE_LIST) | column -t -s@
 
-demo: setup-build ## a tour in a throwaway server
+demo: setup-demo ## a tour in a throwaway server
 	@scripts/demo
 
 install: ## build and install for the server of PG_CONFIG=/path/to/pg_config
 	@scripts/install
+
+install-watcher: ## build and install the watcher under PREFIX=/usr/local
+	@scripts/install-watcher
 
 test: setup-test ## all test layers
 	@scripts/run-layers $(LAYERS)
@@ -56,6 +62,7 @@ advisories: setup-test ## known vulnerabilities of the dependencies (needs the i
 
 check-unit: ## unit and property tests, without a server
 	@cargo test --quiet --no-default-features
+	@cargo test --quiet --package workspace-plugins-watch --lib
 
 check-docs: setup-test ## the documentation builds, its examples and links work
 	@scripts/check-docs
@@ -75,8 +82,11 @@ check-isolation: setup-build ## specs with several sessions
 check-client: setup-build ## tests from outside: many connections, crashes, dumps
 	@scripts/check-client
 
+check-watcher: setup-test ## the watcher against real and faulty servers of git
+	@scripts/check-watcher
+
 fuzz: setup-test ## fuzz for FUZZ_SECONDS=60
 	@scripts/fuzz
 
-setup-build setup-test setup-bench:
+setup-build setup-demo setup-test setup-bench:
 	@scripts/setup $(@:setup-%=%)

@@ -7,6 +7,8 @@ use std::thread::{self, JoinHandle, sleep};
 use std::time::{Duration, Instant};
 
 const PATIENCE: Duration = Duration::from_mins(2);
+/// To end in.
+const GRACE: Duration = Duration::from_secs(3);
 
 /// A program that runs; killed when it goes out of scope.
 pub struct Process {
@@ -67,7 +69,14 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // It may have ended.
+        // Asked first, so that it can end what it has started; it may have ended by itself.
+        if self.is_running() {
+            self.signal("TERM");
+            let began = Instant::now();
+            while self.is_running() && began.elapsed() < GRACE {
+                sleep(Duration::from_millis(10));
+            }
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -1,7 +1,7 @@
 //! Servers that nobody here wrote, on the loopback interface.
 
-use std::fmt::Write as _;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -41,100 +41,37 @@ pub fn git_daemon(folder: &Path) -> Server {
     }
 }
 
-const MODULES: &str = "/usr/lib/apache2/modules";
-const BACKEND: &str = "/usr/lib/git-core/git-http-backend";
-
 /// `git http-backend` behind Apache: `/open/…` for everybody, `/closed/…` for a user. With
 /// certificates over https.
 pub fn apache(folder: &Path, login: Option<(&str, &str)>, tls: Option<&Certificates>) -> Server {
-    let dir = tempfile::Builder::new()
-        .prefix("pgwp-apache.")
+    let own = tempfile::Builder::new()
+        .prefix("pgwp-http.")
+        .permissions(fs::Permissions::from_mode(0o755))
         .tempdir_in("/tmp")
         .unwrap();
     let port = free_port();
-    let mut conf = String::new();
-    for module in [
-        "mpm_event",
-        "cgid",
-        "alias",
-        "env",
-        "setenvif",
-        "authz_core",
-        "authz_user",
-        "authn_core",
-        "authn_file",
-        "auth_basic",
-        "ssl",
-    ] {
-        writeln!(conf, "LoadModule {module}_module {MODULES}/mod_{module}.so").unwrap();
-    }
-    let dir_path = dir.path().display();
-    write!(
-        conf,
-        "Listen 127.0.0.1:{port}
-         ServerName localhost
-         User www-data
-         Group www-data
-         PidFile {dir_path}/pid
-         ErrorLog {dir_path}/error.log
-         ScriptSock {dir_path}/cgid
-         DefaultRuntimeDir {dir_path}
-         SetEnv GIT_PROJECT_ROOT {folder}
-         SetEnv GIT_HTTP_EXPORT_ALL
-         SetEnv GIT_CONFIG_COUNT 1
-         SetEnv GIT_CONFIG_KEY_0 safe.directory
-         SetEnv GIT_CONFIG_VALUE_0 *
-         SetEnvIf Git-Protocol \".*\" GIT_PROTOCOL=$0
-         ScriptAlias /open/ {BACKEND}/
-         ScriptAlias /closed/ {BACKEND}/
-         <Location /open/>
-             Require all granted
-         </Location>
-         <Location /closed/>
-             AuthType Basic
-             AuthName closed
-             AuthUserFile {dir_path}/users
-             Require valid-user
-         </Location>\n",
-        folder = folder.display()
-    )
-    .unwrap();
+    let mut serve = Command::new(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../scripts/serve-git-http"
+    ));
+    serve.arg(folder).arg(port.to_string());
     if let Some(tls) = tls {
-        let (certificate, key) = (tls.certificate.display(), tls.key.display());
-        write!(
-            conf,
-            "SSLEngine on\nSSLCertificateFile {certificate}\nSSLCertificateKeyFile {key}\n"
-        )
-        .unwrap();
+        serve.arg("--tls").arg(&tls.certificate).arg(&tls.key);
     }
     if let Some((user, password)) = login {
-        let hashed = Command::new("openssl")
-            .args(["passwd", "-apr1", password])
-            .output()
-            .unwrap();
+        let hash = ["passwd", "-apr1", password];
+        let hashed = Command::new("openssl").args(hash).output().unwrap();
         let hashed = String::from_utf8(hashed.stdout).unwrap();
-        fs::write(dir.path().join("users"), format!("{user}:{hashed}")).unwrap();
+        let users = own.path().join("users");
+        fs::write(&users, format!("{user}:{hashed}")).unwrap();
+        serve.arg("--users").arg(users);
     }
-    let conf_file = dir.path().join("apache.conf");
-    fs::write(&conf_file, conf).unwrap();
-    // Its workers are of another user.
-    let status = Command::new("chmod")
-        .args(["-R", "a+rwX"])
-        .arg(dir.path())
-        .status()
-        .unwrap();
-    assert!(status.success());
-    let mut process = Process::start(
-        Command::new("/usr/sbin/apache2")
-            .arg("-f")
-            .arg(conf_file)
-            .arg("-DFOREGROUND"),
-    );
+    let mut process = Process::start(&mut serve);
     wait_for_port(port, &mut process);
     Server {
         port,
         _process: process,
-        _folder: Some(dir),
+        _folder: Some(own),
     }
 }
 
