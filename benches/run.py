@@ -15,9 +15,10 @@ import predicate
 import record
 import report
 import tags
+import watch
 
 BENCHMARKS = {"predicate": predicate, "record": record, "batch": batch, "tags": tags, "drift": drift,
-              "claims": claims}
+              "claims": claims, "watch": watch}
 
 
 def main(names):

@@ -2,6 +2,7 @@
 #![allow(clippy::doc_markdown, reason = "the help is plain text")]
 
 use std::env;
+use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -138,7 +139,7 @@ async fn run(arguments: Arguments) -> Result<ExitCode, String> {
             let text = status::status(&database)
                 .await
                 .map_err(|error| said(&error))?;
-            print!("{text}");
+            print(&text);
             Ok(ExitCode::SUCCESS)
         }
     }
@@ -238,7 +239,7 @@ async fn checking(
     for source in sources {
         match check::check(source, tracks, &git, &config.sources).await {
             Ok(found) => {
-                print!("{}", found.text);
+                print(&found.text);
                 is_complete &= found.is_complete;
             }
             Err(failure) => {
@@ -253,6 +254,11 @@ async fn checking(
     } else {
         ExitCode::from(FAILED)
     })
+}
+
+fn print(text: &str) {
+    // Whoever has closed the output does not want to know.
+    let _ = std::io::stdout().write_all(text.as_bytes());
 }
 
 /// A source, unless it holds a secret.

@@ -26,6 +26,7 @@ const SHOWN_OF_LOG: usize = 30;
 pub struct Cluster {
     dir: TempDir,
     tools: Tools,
+    port: u16,
 }
 
 /// Life and death.
@@ -33,7 +34,10 @@ impl Cluster {
     /// A running server. It does not wait for the disk, unless `settings` say `fsync`, `on`.
     #[must_use]
     pub fn start(settings: &[(&str, &str)]) -> Self {
-        let cluster = Self::without_data();
+        let mut cluster = Self::without_data();
+        if let Some((_, port)) = settings.iter().find(|(name, _)| *name == "port") {
+            cluster.port = port.parse().unwrap();
+        }
         let mut initdb = cluster.tools.server("initdb");
         initdb.arg("--pgdata").arg(cluster.data());
         initdb.args(["--username", SUPERUSER, "--auth", "trust", "--no-sync"]);
@@ -91,6 +95,7 @@ impl Cluster {
         Self {
             dir,
             tools: Tools::find(),
+            port: 5432,
         }
     }
 
@@ -133,7 +138,8 @@ impl Cluster {
         // They keep out a new server for as long as nobody has waited for the dead one, which in
         // many containers is for good.
         let pid_file = self.data().join(processes::PID_FILE);
-        let socket_lock = self.socket_dir().join(".s.PGSQL.5432.lock");
+        let socket_lock = format!(".s.PGSQL.{}.lock", self.port);
+        let socket_lock = self.socket_dir().join(socket_lock);
         fs::remove_file(pid_file).unwrap();
         fs::remove_file(socket_lock).unwrap();
     }
@@ -163,7 +169,7 @@ impl Cluster {
     #[must_use]
     pub fn config(&self, user: &str, database: &str) -> Config {
         let mut config = Config::new();
-        config.host_path(self.socket_dir());
+        config.host_path(self.socket_dir()).port(self.port);
         config.user(user).dbname(database);
         config
     }
@@ -205,6 +211,7 @@ impl Cluster {
     pub fn run(&self, program: &str, user: &str, database: &str, arguments: &[&str]) -> String {
         let mut command = self.tools.client(program);
         command.arg("--host").arg(self.socket_dir());
+        command.arg("--port").arg(self.port.to_string());
         command.args(["--username", user, "--dbname", database]);
         run(command.args(arguments))
     }

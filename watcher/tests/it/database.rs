@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use client_tests::Cluster;
 
-use crate::support::process::wait_until;
-use crate::support::servers::git_daemon;
+use crate::support::fleet::outcome;
+use crate::support::process::{free_port, wait_until};
+use crate::support::servers::{Certificates, git_daemon};
 use crate::support::{Fleet, Folder};
 
 const CONFIG: &str = "poll = '1s'\n[network]\ndeny = []";
@@ -61,4 +62,43 @@ fn what_the_database_does_not_take_is_an_error_of_the_repository() {
         error.starts_with("the database does not take the answer: new row"),
         "{error}"
     );
+}
+
+#[test]
+fn a_database_is_reached_by_tls_and_has_to_be_who_it_says() {
+    let certificates = Certificates::until(2090);
+    let stranger = Certificates::until(2090);
+    let (certificate, key) = certificates.of_a_database("postgres");
+    let port = free_port();
+    let settings = [
+        ("listen_addresses", "127.0.0.1"),
+        ("port", &port.to_string()),
+        ("ssl", "on"),
+        ("ssl_cert_file", &certificate),
+        ("ssl_key_file", &key),
+    ];
+    let fleet = Fleet::on(Arc::new(Cluster::start(&settings)));
+    let folder = Folder::new();
+    folder.create("r").commit("main", "first");
+    fleet.track(
+        [format!("file://{}/r.git", folder.path().display())],
+        "ref:main",
+    );
+    let once = |authority: &Certificates| {
+        let authority = authority.authority();
+        let parameters = format!("sslmode=verify-full&sslrootcert={}", authority.display());
+        let mut once = fleet.watcher(&["once"]);
+        once.env("DATABASE_URL", fleet.url(port, &parameters))
+            .output()
+            .unwrap()
+    };
+    let refused = once(&stranger);
+    assert_eq!(refused.status.code(), Some(2));
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert!(
+        said.contains("invalid peer certificate: UnknownIssuer"),
+        "{said}"
+    );
+    let (is_fine, told) = outcome(&once(&certificates));
+    assert!(is_fine && told.contains(r#""outcome":"changed""#), "{told}");
 }

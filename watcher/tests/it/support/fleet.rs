@@ -52,6 +52,12 @@ impl Fleet {
         &self.cluster
     }
 
+    /// Where the watcher finds its database over TCP.
+    pub fn url(&self, port: u16, parameters: &str) -> String {
+        let (role, database) = (&self.role, &self.database);
+        format!("postgres://{role}@localhost:{port}/{database}?{parameters}")
+    }
+
     pub fn client(&self) -> Client {
         self.cluster.connect(&self.database)
     }

@@ -109,6 +109,22 @@ impl Certificates {
         }
     }
 
+    /// The certificate and its key, in files of a database server.
+    pub fn of_a_database(&self, owner: &str) -> (String, String) {
+        let files = [&self.certificate, &self.key].map(|file| file.display().to_string());
+        let folder = self.folder.path();
+        fs::set_permissions(folder, fs::Permissions::from_mode(0o755)).unwrap();
+        fs::set_permissions(&self.key, fs::Permissions::from_mode(0o600)).unwrap();
+        // Where root runs the test, the server has a user of its own.
+        if user() == "root" {
+            let mut chown = Command::new("chown");
+            let done = chown.arg(owner).args(&files).status().unwrap();
+            assert!(done.success());
+        }
+        let [certificate, key] = files;
+        (certificate, key)
+    }
+
     /// What a client has to trust.
     pub fn authority(&self) -> PathBuf {
         self.folder.path().join("authority.pem")
