@@ -249,9 +249,17 @@ AS $$
 DECLARE
     retried record;
 BEGIN
+    -- The locks of recording it again: whoever does so sees what is queued here, or has been seen.
     PERFORM FROM @extschema@.plugin_upstreams AS u
     WHERE u.upstream = (
-        SELECT q.upstream FROM @extschema@.plugin_update_queue AS q WHERE q.id = retry_plugin_update.id) FOR SHARE;
+        SELECT p.upstream FROM @extschema@.plugin_update_queue AS q
+        JOIN @extschema@.workspace_plugins AS p
+          ON p.workspace_id = q.workspace_id AND p.plugin_name = q.plugin_name
+        WHERE q.id = retry_plugin_update.id) FOR SHARE;
+    PERFORM FROM @extschema@.workspace_plugins AS p
+    WHERE (p.workspace_id, p.plugin_name) = (
+        SELECT q.workspace_id, q.plugin_name FROM @extschema@.plugin_update_queue AS q
+        WHERE q.id = retry_plugin_update.id) FOR NO KEY UPDATE;
     UPDATE @extschema@.plugin_update_queue AS q
     SET status = 'cancelled', reason = 'retried'
     WHERE q.id = retry_plugin_update.id AND q.status IN ('failed', 'dismissed')
