@@ -1613,6 +1613,13 @@ BEGIN
         PERFORM FROM @extschema@.plugin_upstreams AS u
         WHERE u.upstream = tend_plugin_lane.upstream FOR NO KEY UPDATE SKIP LOCKED;
         IF FOUND THEN
+            -- Not what is of another repository by now, whose lock would have to be waited for.
+            SELECT array_agg(n.workspace_id), array_agg(n.plugin_name) INTO workspaces, plugins
+            FROM ROWS FROM (unnest(workspaces), unnest(plugins)) AS n (workspace_id, plugin_name)
+            WHERE NOT EXISTS (
+                SELECT FROM @extschema@.workspace_plugins AS p
+                WHERE p.workspace_id = n.workspace_id AND p.plugin_name = n.plugin_name
+                  AND p.tracked_ref <> 'none' AND p.upstream <> tend_plugin_lane.upstream);
             PERFORM @extschema@.settle_plugin_installs(workspaces, plugins, at);
         END IF;
     END IF;
@@ -2434,6 +2441,16 @@ CREATE OR REPLACE FUNCTION @extschema@.settle_plugin_installs(workspaces uuid[],
     SET plan_cache_mode = force_custom_plan
 AS $$
 DECLARE
+    held constant text[] := ARRAY(
+        -- Whoever records holds it already, unless the repository was not known then.
+        SELECT u.upstream FROM @extschema@.plugin_upstreams AS u
+        WHERE u.upstream = ANY (ARRAY(
+            SELECT DISTINCT p.upstream
+            FROM ROWS FROM (unnest(workspaces), unnest(plugins)) AS n (workspace_id, plugin_name)
+            JOIN @extschema@.workspace_plugins AS p
+              ON p.workspace_id = n.workspace_id AND p.plugin_name = n.plugin_name
+            WHERE p.tracked_ref <> 'none'))
+        ORDER BY u.upstream FOR SHARE);
     subscription record;
     derived record;
     unsettled_workspaces uuid[];
@@ -2445,11 +2462,11 @@ BEGIN
         JOIN @extschema@.workspace_plugins AS p
           ON p.workspace_id = n.workspace_id AND p.plugin_name = n.plugin_name
         WHERE p.tracked_ref <> 'none' AND p.upstream IS NOT NULL
-          AND NOT EXISTS (
+          AND (p.upstream <> ALL (held) OR NOT EXISTS (
               SELECT FROM @extschema@.plugin_targets AS t
               JOIN @extschema@.plugin_upstreams AS u ON u.upstream = t.upstream
               WHERE t.upstream = p.upstream AND t.tracked_ref = p.tracked_ref
-                AND (u.next_check_at < 'infinity' OR t.tracked_ref LIKE 'sha:%'))
+                AND (u.next_check_at < 'infinity' OR t.tracked_ref LIKE 'sha:%')))
         GROUP BY p.upstream, p.tracked_ref ORDER BY p.upstream, p.tracked_ref
     LOOP
         PERFORM @extschema@.track_plugin_upstream(
