@@ -19,7 +19,7 @@ CREATE FUNCTION @extschema@.hold_reported_plugin_installs(ids uuid[], claim_toke
     SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    -- What is outdated is looked at again once it is completed, and maybe by nobody else: whoever observes
+    -- What is not to stay is looked at again once it is completed, and maybe by nobody else: whoever observes
     -- may have nothing to do with it. Before all other locks, for an observation waits for those.
     PERFORM FROM @extschema@.plugin_upstreams AS u
     WHERE u.upstream = ANY (ARRAY(
@@ -91,7 +91,11 @@ BEGIN
         FROM held AS h
         WHERE q.id = h.id AND q.workspace_id = h.workspace_id AND q.claim_token = h.token
         RETURNING q.id, q.workspace_id, q.plugin_name, q.status, q.upstream, q.target_sha, q.rollout_tier, q.due_at,
-                  q.is_outdated
+                  -- After a step back, or the first of some, something else is wanted.
+                  q.is_outdated OR NOT EXISTS (
+                      SELECT FROM @extschema@.plugin_targets AS t
+                      WHERE t.upstream = q.upstream AND t.tracked_ref = q.tracked_ref AND t.sha = q.target_sha)
+                      AS is_unsettled
     ), advanced AS (
         UPDATE @extschema@.workspace_plugins AS p
         SET installed_sha = e.target_sha, updated_at = greatest(p.updated_at, at)
@@ -100,8 +104,8 @@ BEGIN
         RETURNING 1
     )
     SELECT jsonb_object_agg(e.id, e.status) AS outcomes,
-           array_agg(e.workspace_id) FILTER (WHERE e.is_outdated) AS workspaces,
-           array_agg(e.plugin_name) FILTER (WHERE e.is_outdated) AS plugins,
+           array_agg(e.workspace_id) FILTER (WHERE e.is_unsettled) AS workspaces,
+           array_agg(e.plugin_name) FILTER (WHERE e.is_unsettled) AS plugins,
            array_agg(e.upstream) FILTER (WHERE e.status = 'deferred') AS upstreams,
            array_agg(e.target_sha::text) FILTER (WHERE e.status = 'deferred') AS shas,
            array_agg(e.rollout_tier) FILTER (WHERE e.status = 'deferred') AS tiers,
@@ -132,8 +136,8 @@ CREATE FUNCTION @extschema@.complete_plugin_update(
     SET jit = off
 AS $$
 BEGIN
-    -- By far the most are applied, wanted as before, and locked by nobody. Everything else is as for many:
-    -- who has a lock may be about to mark it as outdated.
+    -- By far the most are applied, wanted as before, the last step to their target, and locked by nobody.
+    -- Everything else is as for many: who has a lock may be about to mark it as outdated.
     IF materialized THEN
         WITH held AS MATERIALIZED (
             SELECT q.id, q.workspace_id, q.plugin_name
@@ -143,6 +147,8 @@ BEGIN
              AND p.tracked_ref = q.tracked_ref AND p.installed_sha = q.current_sha
             WHERE q.id = complete_plugin_update.id AND q.claim_token = complete_plugin_update.claim_token
               AND q.target_sha = applied_sha AND NOT q.is_outdated
+              AND EXISTS (SELECT FROM @extschema@.plugin_targets AS t
+                          WHERE t.upstream = q.upstream AND t.tracked_ref = q.tracked_ref AND t.sha = q.target_sha)
             FOR NO KEY UPDATE OF p SKIP LOCKED FOR NO KEY UPDATE OF q SKIP LOCKED
         ), ended AS (
             UPDATE @extschema@.plugin_update_queue AS q

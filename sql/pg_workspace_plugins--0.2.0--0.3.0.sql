@@ -1141,10 +1141,12 @@ BEGIN
                    WHERE q.workspace_id = w.workspace_id AND q.plugin_name = w.plugin_name
                      AND q.target_sha = w.sha AND q.current_sha = w.installed_sha AND q.status = 'failed'))
     ), under_way AS MATERIALIZED (
-        -- What was claimed of something that has changed since is lost to its worker.
+        -- What was claimed of something that has changed since is lost to its worker. What is wanted for
+        -- another reason by now has to say so where it waits again.
         SELECT q.id, q.workspace_id, q.plugin_name, q.target_sha, p.workspace_id IS NULL AS is_lost,
-               q.target_sha IS DISTINCT FROM w.sha AS is_outdated,
-               p.workspace_id IS NULL OR q.is_outdated <> (q.target_sha IS DISTINCT FROM w.sha) AS is_to_mark
+               q.target_sha IS DISTINCT FROM w.sha AS is_outdated, w.state, w.ref,
+               p.workspace_id IS NULL OR q.is_outdated <> (q.target_sha IS DISTINCT FROM w.sha)
+                   OR (q.target_sha = w.sha AND (q.kind, q.target_ref) IS DISTINCT FROM (w.state, w.ref)) AS is_to_mark
         FROM @extschema@.plugin_update_queue AS q
         LEFT JOIN named AS n ON n.workspace_id = q.workspace_id AND n.plugin_name = q.plugin_name
         LEFT JOIN wanted AS w ON w.workspace_id = q.workspace_id AND w.plugin_name = q.plugin_name
@@ -1157,6 +1159,8 @@ BEGIN
     ), marked AS (
         UPDATE @extschema@.plugin_update_queue AS q
         SET is_outdated = u.is_outdated,
+            kind = CASE WHEN u.is_outdated THEN q.kind ELSE u.state END,
+            target_ref = CASE WHEN u.is_outdated THEN q.target_ref ELSE u.ref END,
             status = CASE WHEN u.is_lost THEN 'cancelled' ELSE 'claimed' END,
             reason = CASE WHEN u.is_lost THEN 'installed otherwise meanwhile' END,
             finished_at = CASE WHEN u.is_lost THEN at END,
@@ -1873,7 +1877,7 @@ CREATE FUNCTION @extschema@.hold_reported_plugin_installs(ids uuid[], claim_toke
     SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    -- What is outdated is looked at again once it is completed, and maybe by nobody else: whoever observes
+    -- What is not to stay is looked at again once it is completed, and maybe by nobody else: whoever observes
     -- may have nothing to do with it. Before all other locks, for an observation waits for those.
     PERFORM FROM @extschema@.plugin_upstreams AS u
     WHERE u.upstream = ANY (ARRAY(
@@ -1946,7 +1950,11 @@ BEGIN
         FROM held AS h
         WHERE q.id = h.id AND q.workspace_id = h.workspace_id AND q.claim_token = h.token
         RETURNING q.id, q.workspace_id, q.plugin_name, q.status, q.upstream, q.target_sha, q.rollout_tier, q.due_at,
-                  q.is_outdated
+                  -- After a step back, or the first of some, something else is wanted.
+                  q.is_outdated OR NOT EXISTS (
+                      SELECT FROM @extschema@.plugin_targets AS t
+                      WHERE t.upstream = q.upstream AND t.tracked_ref = q.tracked_ref AND t.sha = q.target_sha)
+                      AS is_unsettled
     ), advanced AS (
         UPDATE @extschema@.workspace_plugins AS p
         SET installed_sha = e.target_sha, updated_at = greatest(p.updated_at, at)
@@ -1955,8 +1963,8 @@ BEGIN
         RETURNING 1
     )
     SELECT jsonb_object_agg(e.id, e.status) AS outcomes,
-           array_agg(e.workspace_id) FILTER (WHERE e.is_outdated) AS workspaces,
-           array_agg(e.plugin_name) FILTER (WHERE e.is_outdated) AS plugins,
+           array_agg(e.workspace_id) FILTER (WHERE e.is_unsettled) AS workspaces,
+           array_agg(e.plugin_name) FILTER (WHERE e.is_unsettled) AS plugins,
            array_agg(e.upstream) FILTER (WHERE e.status = 'deferred') AS upstreams,
            array_agg(e.target_sha::text) FILTER (WHERE e.status = 'deferred') AS shas,
            array_agg(e.rollout_tier) FILTER (WHERE e.status = 'deferred') AS tiers,
@@ -1988,8 +1996,8 @@ CREATE FUNCTION @extschema@.complete_plugin_update(
     SET jit = off
 AS $$
 BEGIN
-    -- By far the most are applied, wanted as before, and locked by nobody. Everything else is as for many:
-    -- who has a lock may be about to mark it as outdated.
+    -- By far the most are applied, wanted as before, the last step to their target, and locked by nobody.
+    -- Everything else is as for many: who has a lock may be about to mark it as outdated.
     IF materialized THEN
         WITH held AS MATERIALIZED (
             SELECT q.id, q.workspace_id, q.plugin_name
@@ -1999,6 +2007,8 @@ BEGIN
              AND p.tracked_ref = q.tracked_ref AND p.installed_sha = q.current_sha
             WHERE q.id = complete_plugin_update.id AND q.claim_token = complete_plugin_update.claim_token
               AND q.target_sha = applied_sha AND NOT q.is_outdated
+              AND EXISTS (SELECT FROM @extschema@.plugin_targets AS t
+                          WHERE t.upstream = q.upstream AND t.tracked_ref = q.tracked_ref AND t.sha = q.target_sha)
             FOR NO KEY UPDATE OF p SKIP LOCKED FOR NO KEY UPDATE OF q SKIP LOCKED
         ), ended AS (
             UPDATE @extschema@.plugin_update_queue AS q
