@@ -1923,8 +1923,8 @@ BEGIN
             USING ERRCODE = 'invalid_parameter_value';
     END IF;
     PERFORM @extschema@.hold_reported_plugin_installs(ids, claim_tokens);
-    -- In the order in which others take these locks: installs, then updates, each by its key. Only what is
-    -- claimed has a token; to ask for the status as well could have all that is claimed read.
+    -- The updates in the order in which others lock them, after the installs. Only what is claimed has a token;
+    -- to ask for the status as well could have all that is claimed read.
     WITH given AS MATERIALIZED (
         SELECT g.id, g.token, g.sha, COALESCE(g.materialized, true) AS is_materialized
         FROM ROWS FROM (unnest(ids), unnest(claim_tokens), unnest(applied_shas), unnest(materialized))
@@ -1937,7 +1937,7 @@ BEGIN
         JOIN @extschema@.workspace_plugins AS p
           ON p.workspace_id = q.workspace_id AND p.plugin_name = q.plugin_name AND p.upstream = q.upstream
          AND p.tracked_ref = q.tracked_ref AND p.installed_sha = q.current_sha
-        ORDER BY p.workspace_id, p.plugin_name FOR NO KEY UPDATE OF p
+        ORDER BY p.workspace_id, p.plugin_name
     ), ended AS (
         UPDATE @extschema@.plugin_update_queue AS q
         SET status = CASE WHEN h.is_materialized THEN 'applied' WHEN q.is_outdated THEN 'superseded' ELSE 'deferred' END,
