@@ -108,7 +108,7 @@ AS $$
         ('{worker}', 'EXECUTE', 'FUNCTION @extschema@.extend_plugin_update(uuid, uuid, interval, timestamptz)'),
         ('{worker}', 'EXECUTE', 'FUNCTION @extschema@.complete_plugin_update(uuid, uuid, text, boolean, timestamptz)'),
         ('{worker}', 'EXECUTE', 'FUNCTION @extschema@.complete_plugin_updates(uuid[], uuid[], text[], boolean[], timestamptz)'),
-        ('{worker}', 'EXECUTE', 'FUNCTION @extschema@.settle_outdated_plugin_installs(uuid[], text[], text[], timestamptz)'),
+        ('{worker}', 'EXECUTE', 'FUNCTION @extschema@.hold_reported_plugin_installs(uuid[], uuid[])'),
         ('{worker}', 'EXECUTE', 'FUNCTION @extschema@.end_plugin_attempts(uuid[], uuid[], text[], boolean[], boolean, timestamptz)'),
         ('{worker}', 'EXECUTE', 'FUNCTION @extschema@.fail_plugin_update(uuid, uuid, text, boolean, timestamptz)'),
         ('{worker}', 'EXECUTE', 'FUNCTION @extschema@.fail_plugin_updates(uuid[], uuid[], text[], boolean[], timestamptz)'),

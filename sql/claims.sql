@@ -111,6 +111,13 @@ BEGIN
         PERFORM FROM @extschema@.plugin_upstreams AS u
         WHERE u.upstream = tend_plugin_lane.upstream FOR NO KEY UPDATE SKIP LOCKED;
         IF FOUND THEN
+            -- Not what is of another repository by now, whose lock would have to be waited for.
+            SELECT array_agg(n.workspace_id), array_agg(n.plugin_name) INTO workspaces, plugins
+            FROM ROWS FROM (unnest(workspaces), unnest(plugins)) AS n (workspace_id, plugin_name)
+            WHERE NOT EXISTS (
+                SELECT FROM @extschema@.workspace_plugins AS p
+                WHERE p.workspace_id = n.workspace_id AND p.plugin_name = n.plugin_name
+                  AND p.tracked_ref <> 'none' AND p.upstream <> tend_plugin_lane.upstream);
             PERFORM @extschema@.settle_plugin_installs(workspaces, plugins, at);
         END IF;
     END IF;

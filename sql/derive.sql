@@ -132,10 +132,12 @@ BEGIN
                    WHERE q.workspace_id = w.workspace_id AND q.plugin_name = w.plugin_name
                      AND q.target_sha = w.sha AND q.current_sha = w.installed_sha AND q.status = 'failed'))
     ), under_way AS MATERIALIZED (
-        -- What was claimed of something that has changed since is lost to its worker.
+        -- What was claimed of something that has changed since is lost to its worker. What is wanted for
+        -- another reason by now has to say so where it waits again.
         SELECT q.id, q.workspace_id, q.plugin_name, q.target_sha, p.workspace_id IS NULL AS is_lost,
-               q.target_sha IS DISTINCT FROM w.sha AS is_outdated,
-               p.workspace_id IS NULL OR q.is_outdated <> (q.target_sha IS DISTINCT FROM w.sha) AS is_to_mark
+               q.target_sha IS DISTINCT FROM w.sha AS is_outdated, w.state, w.ref,
+               p.workspace_id IS NULL OR q.is_outdated <> (q.target_sha IS DISTINCT FROM w.sha)
+                   OR (q.target_sha = w.sha AND (q.kind, q.target_ref) IS DISTINCT FROM (w.state, w.ref)) AS is_to_mark
         FROM @extschema@.plugin_update_queue AS q
         LEFT JOIN named AS n ON n.workspace_id = q.workspace_id AND n.plugin_name = q.plugin_name
         LEFT JOIN wanted AS w ON w.workspace_id = q.workspace_id AND w.plugin_name = q.plugin_name
@@ -148,6 +150,8 @@ BEGIN
     ), marked AS (
         UPDATE @extschema@.plugin_update_queue AS q
         SET is_outdated = u.is_outdated,
+            kind = CASE WHEN u.is_outdated THEN q.kind ELSE u.state END,
+            target_ref = CASE WHEN u.is_outdated THEN q.target_ref ELSE u.ref END,
             status = CASE WHEN u.is_lost THEN 'cancelled' ELSE 'claimed' END,
             reason = CASE WHEN u.is_lost THEN 'installed otherwise meanwhile' END,
             finished_at = CASE WHEN u.is_lost THEN at END,

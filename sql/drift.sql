@@ -39,6 +39,16 @@ CREATE FUNCTION @extschema@.settle_plugin_installs(workspaces uuid[], plugins te
     SET plan_cache_mode = force_custom_plan
 AS $$
 DECLARE
+    held constant text[] := ARRAY(
+        -- Whoever records holds it already, unless the repository was not known then.
+        SELECT u.upstream FROM @extschema@.plugin_upstreams AS u
+        WHERE u.upstream = ANY (ARRAY(
+            SELECT DISTINCT p.upstream
+            FROM ROWS FROM (unnest(workspaces), unnest(plugins)) AS n (workspace_id, plugin_name)
+            JOIN @extschema@.workspace_plugins AS p
+              ON p.workspace_id = n.workspace_id AND p.plugin_name = n.plugin_name
+            WHERE p.tracked_ref <> 'none'))
+        ORDER BY u.upstream FOR SHARE);
     subscription record;
     derived record;
     unsettled_workspaces uuid[];
@@ -50,11 +60,11 @@ BEGIN
         JOIN @extschema@.workspace_plugins AS p
           ON p.workspace_id = n.workspace_id AND p.plugin_name = n.plugin_name
         WHERE p.tracked_ref <> 'none' AND p.upstream IS NOT NULL
-          AND NOT EXISTS (
+          AND (p.upstream <> ALL (held) OR NOT EXISTS (
               SELECT FROM @extschema@.plugin_targets AS t
               JOIN @extschema@.plugin_upstreams AS u ON u.upstream = t.upstream
               WHERE t.upstream = p.upstream AND t.tracked_ref = p.tracked_ref
-                AND (u.next_check_at < 'infinity' OR t.tracked_ref LIKE 'sha:%'))
+                AND (u.next_check_at < 'infinity' OR t.tracked_ref LIKE 'sha:%')))
         GROUP BY p.upstream, p.tracked_ref ORDER BY p.upstream, p.tracked_ref
     LOOP
         PERFORM @extschema@.track_plugin_upstream(

@@ -593,9 +593,17 @@ AS $$
 DECLARE
     retried record;
 BEGIN
+    -- The locks of recording it again: whoever does so sees what is queued here, or has been seen.
     PERFORM FROM @extschema@.plugin_upstreams AS u
     WHERE u.upstream = (
-        SELECT q.upstream FROM @extschema@.plugin_update_queue AS q WHERE q.id = retry_plugin_update.id) FOR SHARE;
+        SELECT p.upstream FROM @extschema@.plugin_update_queue AS q
+        JOIN @extschema@.workspace_plugins AS p
+          ON p.workspace_id = q.workspace_id AND p.plugin_name = q.plugin_name
+        WHERE q.id = retry_plugin_update.id) FOR SHARE;
+    PERFORM FROM @extschema@.workspace_plugins AS p
+    WHERE (p.workspace_id, p.plugin_name) = (
+        SELECT q.workspace_id, q.plugin_name FROM @extschema@.plugin_update_queue AS q
+        WHERE q.id = retry_plugin_update.id) FOR NO KEY UPDATE;
     UPDATE @extschema@.plugin_update_queue AS q
     SET status = 'cancelled', reason = 'retried'
     WHERE q.id = retry_plugin_update.id AND q.status IN ('failed', 'dismissed')
@@ -619,6 +627,8 @@ AS $$
 DECLARE
     cutoff constant timestamptz := clock_timestamp() - older_than;
     pruned bigint;
+    upstreams text[];
+    shas text[];
 BEGIN
     -- What was dismissed or failed stays while its plugin is installed: it would be wanted again. What
     -- became of a release is known while anything of it is left to do, and what an install had before a
@@ -638,11 +648,14 @@ BEGIN
           WHERE r.upstream = q.upstream AND r.sha = q.target_sha AND r.state = 'rolled_back'
             AND p.workspace_id = q.workspace_id AND p.plugin_name = q.plugin_name));
     GET DIAGNOSTICS pruned = ROW_COUNT;
-    -- Locked first, then looked at: an update may be joining it.
-    PERFORM FROM @extschema@.plugin_rollouts AS r
-    WHERE r.created_at < cutoff AND r.state = 'active' FOR UPDATE SKIP LOCKED;
+    -- Locked first, then looked at, and only what is locked: an update may be joining another.
+    SELECT array_agg(l.upstream), array_agg(l.sha) INTO upstreams, shas
+    FROM (
+        SELECT r.upstream, r.sha FROM @extschema@.plugin_rollouts AS r
+        WHERE r.created_at < cutoff AND r.state = 'active' FOR UPDATE SKIP LOCKED) AS l;
     DELETE FROM @extschema@.plugin_rollouts AS r
-    WHERE r.created_at < cutoff AND r.state = 'active'
+    WHERE (r.upstream, r.sha) IN (
+          SELECT n.upstream, n.sha FROM ROWS FROM (unnest(upstreams), unnest(shas)) AS n (upstream, sha))
       AND NOT EXISTS (
           SELECT FROM @extschema@.plugin_update_queue AS o
           WHERE o.upstream = r.upstream AND o.target_sha = r.sha
@@ -1237,10 +1250,12 @@ BEGIN
                    WHERE q.workspace_id = w.workspace_id AND q.plugin_name = w.plugin_name
                      AND q.target_sha = w.sha AND q.current_sha = w.installed_sha AND q.status = 'failed'))
     ), under_way AS MATERIALIZED (
-        -- What was claimed of something that has changed since is lost to its worker.
+        -- What was claimed of something that has changed since is lost to its worker. What is wanted for
+        -- another reason by now has to say so where it waits again.
         SELECT q.id, q.workspace_id, q.plugin_name, q.target_sha, p.workspace_id IS NULL AS is_lost,
-               q.target_sha IS DISTINCT FROM w.sha AS is_outdated,
-               p.workspace_id IS NULL OR q.is_outdated <> (q.target_sha IS DISTINCT FROM w.sha) AS is_to_mark
+               q.target_sha IS DISTINCT FROM w.sha AS is_outdated, w.state, w.ref,
+               p.workspace_id IS NULL OR q.is_outdated <> (q.target_sha IS DISTINCT FROM w.sha)
+                   OR (q.target_sha = w.sha AND (q.kind, q.target_ref) IS DISTINCT FROM (w.state, w.ref)) AS is_to_mark
         FROM @extschema@.plugin_update_queue AS q
         LEFT JOIN named AS n ON n.workspace_id = q.workspace_id AND n.plugin_name = q.plugin_name
         LEFT JOIN wanted AS w ON w.workspace_id = q.workspace_id AND w.plugin_name = q.plugin_name
@@ -1253,6 +1268,8 @@ BEGIN
     ), marked AS (
         UPDATE @extschema@.plugin_update_queue AS q
         SET is_outdated = u.is_outdated,
+            kind = CASE WHEN u.is_outdated THEN q.kind ELSE u.state END,
+            target_ref = CASE WHEN u.is_outdated THEN q.target_ref ELSE u.ref END,
             status = CASE WHEN u.is_lost THEN 'cancelled' ELSE 'claimed' END,
             reason = CASE WHEN u.is_lost THEN 'installed otherwise meanwhile' END,
             finished_at = CASE WHEN u.is_lost THEN at END,
@@ -1709,6 +1726,13 @@ BEGIN
         PERFORM FROM @extschema@.plugin_upstreams AS u
         WHERE u.upstream = tend_plugin_lane.upstream FOR NO KEY UPDATE SKIP LOCKED;
         IF FOUND THEN
+            -- Not what is of another repository by now, whose lock would have to be waited for.
+            SELECT array_agg(n.workspace_id), array_agg(n.plugin_name) INTO workspaces, plugins
+            FROM ROWS FROM (unnest(workspaces), unnest(plugins)) AS n (workspace_id, plugin_name)
+            WHERE NOT EXISTS (
+                SELECT FROM @extschema@.workspace_plugins AS p
+                WHERE p.workspace_id = n.workspace_id AND p.plugin_name = n.plugin_name
+                  AND p.tracked_ref <> 'none' AND p.upstream <> tend_plugin_lane.upstream);
             PERFORM @extschema@.settle_plugin_installs(workspaces, plugins, at);
         END IF;
     END IF;
@@ -1957,31 +1981,28 @@ $$;
 COMMENT ON FUNCTION @extschema@.check_plugin_update_arrays(text, integer[]) IS
     'Refuses arrays of different lengths: those of ids, tokens and results, and one that may be missing.';
 
-CREATE FUNCTION @extschema@.settle_outdated_plugin_installs(
-    workspaces uuid[], plugins text[], upstreams text[], at timestamptz
-) RETURNS void
+CREATE FUNCTION @extschema@.hold_reported_plugin_installs(ids uuid[], claim_tokens uuid[]) RETURNS void
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
 AS $$
-DECLARE
-    held constant text[] := ARRAY(
-        -- Whoever holds it is about to look at what has just been completed, and waits for it.
-        SELECT u.upstream FROM @extschema@.plugin_upstreams AS u
-        WHERE u.upstream = ANY (upstreams) ORDER BY u.upstream FOR SHARE SKIP LOCKED);
-    held_workspaces uuid[];
-    held_plugins text[];
 BEGIN
-    SELECT array_agg(n.workspace_id), array_agg(n.plugin_name) INTO held_workspaces, held_plugins
-    FROM ROWS FROM (unnest(workspaces), unnest(plugins), unnest(upstreams)) AS n (workspace_id, plugin_name, upstream)
-    WHERE n.upstream = ANY (held);
-    IF held_workspaces IS NOT NULL THEN
-        PERFORM @extschema@.settle_plugin_installs(held_workspaces, held_plugins, at);
-    END IF;
+    -- What is not to stay is looked at again once it is completed, and maybe by nobody else: whoever observes
+    -- may have nothing to do with it. Before all other locks, for an observation waits for those.
+    PERFORM FROM @extschema@.plugin_upstreams AS u
+    WHERE u.upstream = ANY (ARRAY(
+        SELECT q.upstream FROM ROWS FROM (unnest(ids), unnest(claim_tokens)) AS g (id, token)
+        JOIN @extschema@.plugin_update_queue AS q ON q.id = g.id AND q.claim_token = g.token))
+    ORDER BY u.upstream FOR SHARE;
+    -- Waited for first, so that what follows sees what has become of them.
+    PERFORM FROM ROWS FROM (unnest(ids), unnest(claim_tokens)) AS g (id, token)
+    JOIN @extschema@.plugin_update_queue AS q ON q.id = g.id AND q.claim_token = g.token
+    JOIN @extschema@.workspace_plugins AS p ON p.workspace_id = q.workspace_id AND p.plugin_name = q.plugin_name
+    ORDER BY p.workspace_id, p.plugin_name FOR NO KEY UPDATE OF p;
 END
 $$;
 
-COMMENT ON FUNCTION @extschema@.settle_outdated_plugin_installs(uuid[], text[], text[], timestamptz) IS
-    'Brings the updates up to date of installs that were completed on what was no longer wanted.';
+COMMENT ON FUNCTION @extschema@.hold_reported_plugin_installs(uuid[], uuid[]) IS
+    'Keeps others from recording the installs of updates that are reported, and from observing their repositories.';
 
 CREATE FUNCTION @extschema@.complete_plugin_updates(
     ids uuid[], claim_tokens uuid[], applied_shas text[], materialized boolean[] DEFAULT NULL,
@@ -2010,8 +2031,9 @@ BEGIN
                         COALESCE(quote_literal(left(applied_shas[invalid], 64)), 'NULL')
             USING ERRCODE = 'invalid_parameter_value';
     END IF;
-    -- In the order in which others take these locks: installs, then updates, each by its key. Only what is
-    -- claimed has a token; to ask for the status as well could have all that is claimed read.
+    PERFORM @extschema@.hold_reported_plugin_installs(ids, claim_tokens);
+    -- The updates in the order in which others lock them, after the installs. Only what is claimed has a token;
+    -- to ask for the status as well could have all that is claimed read.
     WITH given AS MATERIALIZED (
         SELECT g.id, g.token, g.sha, COALESCE(g.materialized, true) AS is_materialized
         FROM ROWS FROM (unnest(ids), unnest(claim_tokens), unnest(applied_shas), unnest(materialized))
@@ -2024,7 +2046,7 @@ BEGIN
         JOIN @extschema@.workspace_plugins AS p
           ON p.workspace_id = q.workspace_id AND p.plugin_name = q.plugin_name AND p.upstream = q.upstream
          AND p.tracked_ref = q.tracked_ref AND p.installed_sha = q.current_sha
-        ORDER BY p.workspace_id, p.plugin_name FOR NO KEY UPDATE OF p
+        ORDER BY p.workspace_id, p.plugin_name
     ), ended AS (
         UPDATE @extschema@.plugin_update_queue AS q
         SET status = CASE WHEN h.is_materialized THEN 'applied' WHEN q.is_outdated THEN 'superseded' ELSE 'deferred' END,
@@ -2037,7 +2059,11 @@ BEGIN
         FROM held AS h
         WHERE q.id = h.id AND q.workspace_id = h.workspace_id AND q.claim_token = h.token
         RETURNING q.id, q.workspace_id, q.plugin_name, q.status, q.upstream, q.target_sha, q.rollout_tier, q.due_at,
-                  q.is_outdated
+                  -- After a step back, or the first of some, something else is wanted.
+                  q.is_outdated OR NOT EXISTS (
+                      SELECT FROM @extschema@.plugin_targets AS t
+                      WHERE t.upstream = q.upstream AND t.tracked_ref = q.tracked_ref AND t.sha = q.target_sha)
+                      AS is_unsettled
     ), advanced AS (
         UPDATE @extschema@.workspace_plugins AS p
         SET installed_sha = e.target_sha, updated_at = greatest(p.updated_at, at)
@@ -2046,9 +2072,8 @@ BEGIN
         RETURNING 1
     )
     SELECT jsonb_object_agg(e.id, e.status) AS outcomes,
-           array_agg(e.workspace_id) FILTER (WHERE e.is_outdated) AS workspaces,
-           array_agg(e.plugin_name) FILTER (WHERE e.is_outdated) AS plugins,
-           array_agg(e.upstream) FILTER (WHERE e.is_outdated) AS sources,
+           array_agg(e.workspace_id) FILTER (WHERE e.is_unsettled) AS workspaces,
+           array_agg(e.plugin_name) FILTER (WHERE e.is_unsettled) AS plugins,
            array_agg(e.upstream) FILTER (WHERE e.status = 'deferred') AS upstreams,
            array_agg(e.target_sha::text) FILTER (WHERE e.status = 'deferred') AS shas,
            array_agg(e.rollout_tier) FILTER (WHERE e.status = 'deferred') AS tiers,
@@ -2058,7 +2083,7 @@ BEGIN
         PERFORM @extschema@.add_plugin_lanes(done.upstreams, done.shas, done.tiers, done.due, '{}', at);
     END IF;
     IF done.workspaces IS NOT NULL THEN
-        PERFORM @extschema@.settle_outdated_plugin_installs(done.workspaces, done.plugins, done.sources, at);
+        PERFORM @extschema@.settle_plugin_installs(done.workspaces, done.plugins, at);
     END IF;
     RETURN QUERY
     SELECT g.id, COALESCE(done.outcomes ->> g.id::text, 'stale')
@@ -2079,38 +2104,32 @@ CREATE FUNCTION @extschema@.complete_plugin_update(
     SET enable_seqscan = off
     SET jit = off
 AS $$
-DECLARE
-    done record;
 BEGIN
-    -- By far the most are applied. Everything else is as for many.
+    -- By far the most are applied, wanted as before, the last step to their target, and locked by nobody.
+    -- Everything else is as for many: who has a lock may be about to mark it as outdated.
     IF materialized THEN
         WITH held AS MATERIALIZED (
-            SELECT q.id, q.workspace_id
+            SELECT q.id, q.workspace_id, q.plugin_name
             FROM @extschema@.plugin_update_queue AS q
             JOIN @extschema@.workspace_plugins AS p
               ON p.workspace_id = q.workspace_id AND p.plugin_name = q.plugin_name AND p.upstream = q.upstream
              AND p.tracked_ref = q.tracked_ref AND p.installed_sha = q.current_sha
             WHERE q.id = complete_plugin_update.id AND q.claim_token = complete_plugin_update.claim_token
-              AND q.target_sha = applied_sha
-            FOR NO KEY UPDATE OF p
+              AND q.target_sha = applied_sha AND NOT q.is_outdated
+              AND EXISTS (SELECT FROM @extschema@.plugin_targets AS t
+                          WHERE t.upstream = q.upstream AND t.tracked_ref = q.tracked_ref AND t.sha = q.target_sha)
+            FOR NO KEY UPDATE OF p SKIP LOCKED FOR NO KEY UPDATE OF q SKIP LOCKED
         ), ended AS (
             UPDATE @extschema@.plugin_update_queue AS q
             SET status = 'applied', finished_at = at, claim_token = NULL, leased_until = NULL
             FROM held AS h
             WHERE q.id = h.id AND q.workspace_id = h.workspace_id
-              AND q.claim_token = complete_plugin_update.claim_token
-            RETURNING q.workspace_id, q.plugin_name, q.upstream, q.target_sha, q.is_outdated
         )
         UPDATE @extschema@.workspace_plugins AS p
-        SET installed_sha = e.target_sha, updated_at = greatest(p.updated_at, at)
-        FROM ended AS e
-        WHERE p.workspace_id = e.workspace_id AND p.plugin_name = e.plugin_name
-        RETURNING e.workspace_id, e.plugin_name, e.upstream, e.is_outdated INTO done;
-        IF done.is_outdated THEN
-            PERFORM @extschema@.settle_outdated_plugin_installs(
-                ARRAY[done.workspace_id], ARRAY[done.plugin_name], ARRAY[done.upstream], at);
-        END IF;
-        IF done.is_outdated IS NOT NULL THEN
+        SET installed_sha = applied_sha, updated_at = greatest(p.updated_at, at)
+        FROM held AS h
+        WHERE p.workspace_id = h.workspace_id AND p.plugin_name = h.plugin_name;
+        IF FOUND THEN
             RETURN 'applied';
         END IF;
     END IF;
@@ -2257,6 +2276,8 @@ $$;
 COMMENT ON FUNCTION @extschema@.expire_plugin_claims(timestamptz) IS
     'Counts what workers have not reported before their leases ended as failed attempts, and gives the number.';
 
+REVOKE ALL ON FUNCTION @extschema@.hold_reported_plugin_installs(uuid[], uuid[]) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION @extschema@.complete_plugin_updates(uuid[], uuid[], text[], boolean[], timestamptz) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION @extschema@.complete_plugin_update(uuid, uuid, text, boolean, timestamptz) FROM PUBLIC;
@@ -2268,8 +2289,6 @@ REVOKE ALL ON FUNCTION @extschema@.fail_plugin_updates(uuid[], uuid[], text[], b
 REVOKE ALL ON FUNCTION @extschema@.fail_plugin_update(uuid, uuid, text, boolean, timestamptz) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION @extschema@.expire_plugin_claims(timestamptz) FROM PUBLIC;
-
-REVOKE ALL ON FUNCTION @extschema@.settle_outdated_plugin_installs(uuid[], text[], text[], timestamptz) FROM PUBLIC;
 
 CREATE FUNCTION @extschema@.pause_plugin_rollout(
     upstream text, sha text, reason text DEFAULT NULL, at timestamptz DEFAULT pg_catalog.clock_timestamp()
@@ -2541,6 +2560,16 @@ CREATE OR REPLACE FUNCTION @extschema@.settle_plugin_installs(workspaces uuid[],
     SET plan_cache_mode = force_custom_plan
 AS $$
 DECLARE
+    held constant text[] := ARRAY(
+        -- Whoever records holds it already, unless the repository was not known then.
+        SELECT u.upstream FROM @extschema@.plugin_upstreams AS u
+        WHERE u.upstream = ANY (ARRAY(
+            SELECT DISTINCT p.upstream
+            FROM ROWS FROM (unnest(workspaces), unnest(plugins)) AS n (workspace_id, plugin_name)
+            JOIN @extschema@.workspace_plugins AS p
+              ON p.workspace_id = n.workspace_id AND p.plugin_name = n.plugin_name
+            WHERE p.tracked_ref <> 'none'))
+        ORDER BY u.upstream FOR SHARE);
     subscription record;
     derived record;
     unsettled_workspaces uuid[];
@@ -2552,11 +2581,11 @@ BEGIN
         JOIN @extschema@.workspace_plugins AS p
           ON p.workspace_id = n.workspace_id AND p.plugin_name = n.plugin_name
         WHERE p.tracked_ref <> 'none' AND p.upstream IS NOT NULL
-          AND NOT EXISTS (
+          AND (p.upstream <> ALL (held) OR NOT EXISTS (
               SELECT FROM @extschema@.plugin_targets AS t
               JOIN @extschema@.plugin_upstreams AS u ON u.upstream = t.upstream
               WHERE t.upstream = p.upstream AND t.tracked_ref = p.tracked_ref
-                AND (u.next_check_at < 'infinity' OR t.tracked_ref LIKE 'sha:%'))
+                AND (u.next_check_at < 'infinity' OR t.tracked_ref LIKE 'sha:%')))
         GROUP BY p.upstream, p.tracked_ref ORDER BY p.upstream, p.tracked_ref
     LOOP
         PERFORM @extschema@.track_plugin_upstream(
@@ -2953,7 +2982,7 @@ AS $$
         ('{worker}', 'EXECUTE', 'FUNCTION @extschema@.extend_plugin_update(uuid, uuid, interval, timestamptz)'),
         ('{worker}', 'EXECUTE', 'FUNCTION @extschema@.complete_plugin_update(uuid, uuid, text, boolean, timestamptz)'),
         ('{worker}', 'EXECUTE', 'FUNCTION @extschema@.complete_plugin_updates(uuid[], uuid[], text[], boolean[], timestamptz)'),
-        ('{worker}', 'EXECUTE', 'FUNCTION @extschema@.settle_outdated_plugin_installs(uuid[], text[], text[], timestamptz)'),
+        ('{worker}', 'EXECUTE', 'FUNCTION @extschema@.hold_reported_plugin_installs(uuid[], uuid[])'),
         ('{worker}', 'EXECUTE', 'FUNCTION @extschema@.end_plugin_attempts(uuid[], uuid[], text[], boolean[], boolean, timestamptz)'),
         ('{worker}', 'EXECUTE', 'FUNCTION @extschema@.fail_plugin_update(uuid, uuid, text, boolean, timestamptz)'),
         ('{worker}', 'EXECUTE', 'FUNCTION @extschema@.fail_plugin_updates(uuid[], uuid[], text[], boolean[], timestamptz)'),

@@ -249,9 +249,17 @@ AS $$
 DECLARE
     retried record;
 BEGIN
+    -- The locks of recording it again: whoever does so sees what is queued here, or has been seen.
     PERFORM FROM @extschema@.plugin_upstreams AS u
     WHERE u.upstream = (
-        SELECT q.upstream FROM @extschema@.plugin_update_queue AS q WHERE q.id = retry_plugin_update.id) FOR SHARE;
+        SELECT p.upstream FROM @extschema@.plugin_update_queue AS q
+        JOIN @extschema@.workspace_plugins AS p
+          ON p.workspace_id = q.workspace_id AND p.plugin_name = q.plugin_name
+        WHERE q.id = retry_plugin_update.id) FOR SHARE;
+    PERFORM FROM @extschema@.workspace_plugins AS p
+    WHERE (p.workspace_id, p.plugin_name) = (
+        SELECT q.workspace_id, q.plugin_name FROM @extschema@.plugin_update_queue AS q
+        WHERE q.id = retry_plugin_update.id) FOR NO KEY UPDATE;
     UPDATE @extschema@.plugin_update_queue AS q
     SET status = 'cancelled', reason = 'retried'
     WHERE q.id = retry_plugin_update.id AND q.status IN ('failed', 'dismissed')
@@ -274,6 +282,8 @@ AS $$
 DECLARE
     cutoff constant timestamptz := clock_timestamp() - older_than;
     pruned bigint;
+    upstreams text[];
+    shas text[];
 BEGIN
     -- What was dismissed or failed stays while its plugin is installed: it would be wanted again. What
     -- became of a release is known while anything of it is left to do, and what an install had before a
@@ -293,11 +303,14 @@ BEGIN
           WHERE r.upstream = q.upstream AND r.sha = q.target_sha AND r.state = 'rolled_back'
             AND p.workspace_id = q.workspace_id AND p.plugin_name = q.plugin_name));
     GET DIAGNOSTICS pruned = ROW_COUNT;
-    -- Locked first, then looked at: an update may be joining it.
-    PERFORM FROM @extschema@.plugin_rollouts AS r
-    WHERE r.created_at < cutoff AND r.state = 'active' FOR UPDATE SKIP LOCKED;
+    -- Locked first, then looked at, and only what is locked: an update may be joining another.
+    SELECT array_agg(l.upstream), array_agg(l.sha) INTO upstreams, shas
+    FROM (
+        SELECT r.upstream, r.sha FROM @extschema@.plugin_rollouts AS r
+        WHERE r.created_at < cutoff AND r.state = 'active' FOR UPDATE SKIP LOCKED) AS l;
     DELETE FROM @extschema@.plugin_rollouts AS r
-    WHERE r.created_at < cutoff AND r.state = 'active'
+    WHERE (r.upstream, r.sha) IN (
+          SELECT n.upstream, n.sha FROM ROWS FROM (unnest(upstreams), unnest(shas)) AS n (upstream, sha))
       AND NOT EXISTS (
           SELECT FROM @extschema@.plugin_update_queue AS o
           WHERE o.upstream = r.upstream AND o.target_sha = r.sha

@@ -47,11 +47,17 @@ macro_rules! upsert {
 }
 
 /// Tells whether the install's updates are as they should be: nothing waits or is under way, and it is
-/// on its target, or on what cannot be compared.
+/// on its target, or on what cannot be compared. Not where another session has changed the install while
+/// this statement waited for it: its snapshot does not have what that one has queued.
 macro_rules! upsert_tracked {
     ($also:literal) => {
         upsert!(concat!(
-            "NOT EXISTS (
+            "(w.xmax OPERATOR(pg_catalog.=) 0 OR EXISTS (
+                 SELECT FROM @extschema@.workspace_plugins AS seen
+                 WHERE seen.workspace_id OPERATOR(pg_catalog.=) w.workspace_id
+                   AND seen.plugin_name OPERATOR(pg_catalog.=) w.plugin_name
+                   AND seen.xmax OPERATOR(pg_catalog.=) w.xmin))
+             AND NOT EXISTS (
                  SELECT FROM @extschema@.plugin_update_queue AS q
                  WHERE q.workspace_id OPERATOR(pg_catalog.=) w.workspace_id
                    AND q.plugin_name OPERATOR(pg_catalog.=) w.plugin_name

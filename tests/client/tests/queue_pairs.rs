@@ -65,7 +65,7 @@ const PAIR: &str = "DELETE FROM plugin_workspaces; DELETE FROM rollout_tiers; DE
      INSERT INTO plugin_upstreams (upstream, fetch_url, next_check_at) VALUES ('host.example/o/r1', 'https://host.example/o/r1', 'infinity');
      SELECT observe_plugin_upstream('host.example/o/r1', jsonb_build_object('refs/heads/main', repeat('2', 40)))";
 
-const CALLS: [&str; 40] = [
+const CALLS: [&str; 41] = [
     "SELECT claim_plugin_updates('other', 10)",
     "SELECT claim_plugin_updates('other', 10, '1 hour', clock_timestamp() + interval '2 hours')",
     "SELECT extend_plugin_update($id, $token)",
@@ -88,6 +88,7 @@ const CALLS: [&str; 40] = [
     "SELECT record_workspace_plugin_install($waiting, 'p', 'https://host.example/o/r0', 'none', $1)",
     "SELECT record_workspace_plugin_install($waiting, 'p', 'https://host.example/o/r1', 'ref:main', $1)",
     "SELECT record_workspace_plugin_install($waiting, 'new', 'https://host.example/o/r0', 'ref:main', $1)",
+    "SELECT record_workspace_plugin_install($waiting, 'new', 'https://host.example/o/r0', 'ref:main', $2)",
     "SELECT record_workspace_plugin_install($waiting, 'new', 'https://host.example/o/r1', 'ref:main', $1)",
     "SELECT record_workspace_plugin_install($waiting, 'u', 'https://host.example/o/r1', 'ref:main', $1)",
     "SELECT remove_workspace_plugin($claimed, 'p')",

@@ -80,6 +80,38 @@ SELECT roll_back_plugin_release('github.com/o/r', sha('b'), at => t(1));
 SELECT count(*) FROM claim(1);
 SELECT remove_workspace_plugin(w(1), 'p'), install(2, 'p', 'ref:main', 'c');
 SELECT * FROM queue() WHERE kind = 'rollback';
+-- A newer release has come meanwhile: once that is done, it is wanted.
+SELECT forget();
+SELECT install(1, 'p', 'ref:main', 'a');
+SELECT observe('heads/main=b', 0);
+SELECT count(*) FROM claim(0);
+SELECT complete(1, 0);
+SELECT observe('heads/main=c', 1);
+SELECT roll_back_plugin_release('github.com/o/r', sha('b'), at => t(2));
+SELECT * FROM claim(2);
+SELECT complete(1, 2);
+SELECT * FROM queue() WHERE status = 'pending';
+SELECT detect_plugin_drift(t(3));
+-- What is under way becomes a way back: if it fails, it is tried again as one.
+SELECT forget();
+SELECT install(1, 'p', 'ref:main', 'a');
+SELECT observe('heads/main=b', 0);
+SELECT count(*) FROM claim(0);
+SELECT complete(1, 0);
+SELECT install(1, 'p', 'sha:' || sha('a'), 'b');
+SELECT * FROM claim(100000000);
+SELECT roll_back_plugin_release('github.com/o/r', sha('b'), at => t(2));
+SELECT fail(1, 100000000, true);
+SELECT * FROM queue() WHERE status = 'pending';
+SELECT detect_plugin_drift(t(3));
+-- A version that is too far above to be reached in one step: the next step is wanted once this one is done.
+SELECT forget();
+SELECT install(1, 'p', 'tag:latest', 'a');
+SELECT observe('tags/v1.0.0=a tags/v400.0.0=b tags/v800.0.0=c', 0);
+SELECT * FROM claim(0);
+SELECT complete(1, 0);
+SELECT * FROM queue() WHERE status = 'pending';
+SELECT detect_plugin_drift(t(1));
 SELECT forget();
 
 SELECT try($$SELECT roll_back_plugin_release('github.com/o/r', sha('f'))$$);
