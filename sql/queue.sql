@@ -304,7 +304,7 @@ BEGIN
             AND p.workspace_id = q.workspace_id AND p.plugin_name = q.plugin_name));
     GET DIAGNOSTICS pruned = ROW_COUNT;
     -- Locked first, then looked at, and only what is locked: an update may be joining another.
-    SELECT array_agg(l.upstream), array_agg(l.sha) INTO upstreams, shas
+    SELECT array_agg(l.upstream), array_agg(l.sha::text) INTO upstreams, shas
     FROM (
         SELECT r.upstream, r.sha FROM @extschema@.plugin_rollouts AS r
         WHERE r.created_at < cutoff AND r.state = 'active' FOR UPDATE SKIP LOCKED) AS l;
