@@ -20,6 +20,7 @@ from report import Comparison
 REPOSITORIES = 50 if QUICK else 1_000
 WATCHED = 100 if QUICK else 5_000
 ROUNDS = 3 if QUICK else 10
+PAIRS = 2 if QUICK else 5
 FETCHED = 10 if QUICK else 100
 INSTALLS = 10
 CONCURRENCY = 16
@@ -47,7 +48,7 @@ def measure(session):
             *one_round(session, folder, "git's backend behind Apache", f"{apache}/open/"),
             *one_round(session, folder, "git daemon", git),
             *work(session, folder, http),
-            *memory(session, folder, git),
+            *memory(session, folder, f"{apache}/files/"),
         ]
 
 
@@ -117,7 +118,7 @@ def interleaved_pairs(ours, theirs):
         kept[name].append(measured(run))
         return kept[name][-1][0]
 
-    interleaved({"ours": partial(keep, "ours", ours), "theirs": partial(keep, "theirs", theirs)})
+    interleaved({"ours": partial(keep, "ours", ours), "theirs": partial(keep, "theirs", theirs)}, rounds=PAIRS)
     # The first round does not count.
     return kept["ours"][1:], kept["theirs"][1:]
 
