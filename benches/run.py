@@ -30,8 +30,8 @@ def main(names):
             comparisons += BENCHMARKS[name].measure(session)
             if name == "claims":
                 facts += claims.facts(session)
-    facts.append(f"medians of {harness.ROUNDS} interleaved rounds, of {harness.PGBENCH_ROUNDS} for pgbench with"
-                 f" {harness.PGBENCH_SECONDS} s each; a ratio is the median of the rounds' ratios")
+    facts.append(f"medians of {harness.ROUNDS} interleaved rounds, of {watch.PAIRS} of the watcher, of"
+                 f" {harness.PGBENCH_ROUNDS} for pgbench with {harness.PGBENCH_SECONDS} s each; a ratio is the median of the rounds' ratios")
     print("\n".join(f"- {fact}" for fact in facts))
     print()
     print(report.table(comparisons))

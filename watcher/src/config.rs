@@ -12,6 +12,10 @@ const LEASE_MARGIN: Duration = Duration::from_secs(10);
 /// Of that, what has to be left when a repository is asked.
 const HAND_IN: Duration = Duration::from_secs(2);
 
+/// More at the same time than any machine has connections for.
+const MOST: usize = 10_000;
+const LONGEST: Duration = Duration::from_hours(24);
+
 /// The example file, in which every default is written: a test holds it equal.
 pub const EXAMPLE: &str = include_str!("../workspace-plugins-watch.toml");
 
@@ -105,8 +109,14 @@ impl Config {
         if self.concurrency == 0 || self.per_host == 0 || self.max_bytes == 0 {
             return Err("concurrency, per_host and max_bytes have to be positive".to_owned());
         }
+        if self.concurrency.max(self.per_host) > MOST {
+            return Err(format!("concurrency and per_host may be at most {MOST}"));
+        }
         if self.deadline.is_zero() || self.poll.is_zero() {
             return Err("deadline and poll have to be positive".to_owned());
+        }
+        if self.lease.max(self.poll) > LONGEST {
+            return Err("lease and poll may be at most a day".to_owned());
         }
         if self.lease < self.deadline + LEASE_MARGIN {
             let margin = LEASE_MARGIN.as_secs();
@@ -175,6 +185,11 @@ mod tests {
                 "lease has to be at least 10 s longer than deadline",
             ),
             ("poll = '0s'", "deadline and poll have to be positive"),
+            ("lease = '2 days'", "lease and poll may be at most a day"),
+            (
+                "per_host = 10001",
+                "concurrency and per_host may be at most 10000",
+            ),
         ] {
             assert_eq!(Config::parse(text).unwrap_err(), error);
         }

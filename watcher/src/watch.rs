@@ -19,6 +19,7 @@ use crate::output::{Event, Output, Totals};
 
 const FIRST_DELAY: Duration = Duration::from_secs(1);
 const LONGEST_DELAY: Duration = Duration::from_secs(30);
+const SHORTEST_REST: Duration = Duration::from_millis(50);
 
 /// When to end.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -165,7 +166,7 @@ impl Watcher {
                     self.groups.add(Held { claim, until });
                 }
                 if self.is_exhausted {
-                    self.next_claim = Instant::now() + self.rest().await;
+                    self.next_claim = Instant::now() + self.rest(skip.is_empty()).await;
                 }
                 Ok(())
             }
@@ -180,20 +181,19 @@ impl Watcher {
         }
     }
 
-    /// Until something is due, but no longer than until somebody may have made it so.
-    async fn rest(&self) -> Duration {
-        if self.until == Until::Seen {
-            return self.shared.config.poll;
+    /// Until something is due, but no longer than until somebody may have made it so. What is due
+    /// already, but has no place, is not waited for: its host tells when there is one.
+    async fn rest(&self, has_all_hosts: bool) -> Duration {
+        let Shared {
+            config, database, ..
+        } = &*self.shared;
+        let poll = config.poll.mul_f64(rand::rng().random_range(0.8..1.0));
+        if self.until == Until::Seen || !has_all_hosts {
+            return poll;
         }
         // Where it cannot be asked, the next claim tells.
-        let next = self.shared.database.next_due().await.ok().flatten();
-        let poll = self
-            .shared
-            .config
-            .poll
-            .mul_f64(rand::rng().random_range(0.8..1.0));
-        next.map_or(poll, |next| next.min(poll))
-            .max(Duration::from_millis(50))
+        let next = database.next_due().await.ok().flatten();
+        next.map_or(poll, |next| next.min(poll)).max(SHORTEST_REST)
     }
 
     fn start(&mut self) {
@@ -245,16 +245,19 @@ impl Watcher {
         let now = Instant::now();
         let needed = self.shared.config.needed_lease();
         for held in self.groups.give_up(now, |held| held.until < now + needed) {
-            let released = self.shared.release(&held.claim).await;
-            self.count(&Ok(released));
+            self.totals.released += u64::from(self.shared.release(&held.claim).await);
         }
     }
 
     async fn shut_down(&mut self) {
         self.shared.stop.cancel();
         for held in self.groups.give_up(Instant::now(), |_| true) {
-            let released = self.shared.release(&held.claim).await;
-            self.count(&Ok(released));
+            let is_released = self.shared.release(&held.claim).await;
+            self.totals.released += u64::from(is_released);
+            // Without a database there is no use in trying the others: their leases end by themselves.
+            if !is_released {
+                break;
+            }
         }
         while let Some(ended) = self.running.join_next().await {
             self.ended(ended);
@@ -271,7 +274,10 @@ impl Shared {
         let began = Instant::now();
         let answer = tokio::select! {
             answer = self.ask(&held.claim) => answer,
-            () = self.stop.cancelled() => return Ok(self.release(&held.claim).await),
+            () = self.stop.cancelled() => {
+                let is_released = self.release(&held.claim).await;
+                return Ok(if is_released { Success::Released } else { Success::Lost });
+            }
         };
         match answer {
             Ok((answer, ask)) => self.hand_in(held, &answer, &ask, began).await,
@@ -376,14 +382,15 @@ impl Shared {
         Ok(None)
     }
 
-    async fn release(&self, claim: &Claim) -> Success {
+    /// Gives a lease back; whether the database could be told.
+    async fn release(&self, claim: &Claim) -> bool {
         let upstream = claim.upstream.as_str();
-        match self.database.release(claim).await {
+        let released = self.database.release(claim).await;
+        match &released {
             Ok(_) => self.output.tell(&Event::Released { upstream }),
-            // Then it ends by itself.
-            Err(error) => self.database_error(&error, Duration::ZERO),
+            Err(error) => self.database_error(error, Duration::ZERO),
         }
-        Success::Released
+        released.is_ok()
     }
 
     fn lost(&self, upstream: &str) -> Success {

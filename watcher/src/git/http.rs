@@ -27,6 +27,8 @@ const GREETING: &str = "/info/refs?service=git-upload-pack";
 const GREETING_TYPE: &str = "application/x-git-upload-pack-advertisement";
 const REQUEST_TYPE: &str = "application/x-git-upload-pack-request";
 const RESULT_TYPE: &str = "application/x-git-upload-pack-result";
+/// Nobody is left alone for longer, as in the database.
+const LONGEST_PAUSE: Duration = Duration::from_hours(24);
 /// Idle connections are kept for the next repository of the same host.
 const IDLE: Duration = Duration::from_mins(1);
 
@@ -213,14 +215,15 @@ fn is_same_place(from: &Url, to: &Url) -> bool {
     from.host_str() == to.host_str() && (is_upgrade || is_like) && to.username().is_empty()
 }
 
-/// `Retry-After`: seconds, or a date.
+/// `Retry-After`: seconds, or a date; no more than a day, whatever it says.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let value = headers.get(header::RETRY_AFTER)?.to_str().ok()?;
-    if let Ok(seconds) = value.parse() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let date = httpdate::parse_http_date(value).ok()?;
-    date.duration_since(SystemTime::now()).ok()
+    let seconds = value.parse().ok().map(Duration::from_secs);
+    let wait = seconds.or_else(|| {
+        let date = httpdate::parse_http_date(value).ok()?;
+        date.duration_since(SystemTime::now()).ok()
+    })?;
+    Some(wait.min(LONGEST_PAUSE))
 }
 
 fn expect_type(response: &Response, expected: &str) -> Result<(), Failure> {
@@ -400,6 +403,7 @@ mod tests {
         };
         assert_eq!(with("120"), Some(Duration::from_mins(2)));
         assert_eq!(with("soon"), None);
+        assert_eq!(with(&u64::MAX.to_string()), Some(LONGEST_PAUSE));
         let date = httpdate::fmt_http_date(SystemTime::now() + Duration::from_hours(1));
         assert!((3590..=3600).contains(&with(&date).unwrap().as_secs()));
     }

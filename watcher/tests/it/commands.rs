@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::process::Command;
 
 use crate::support::fleet::outcome;
 use crate::support::process::{Process, free_port, wait_until};
@@ -194,4 +195,39 @@ fn what_cannot_work_says_why() {
     let port = taken.local_addr().unwrap().port().to_string();
     let refused = broken(&["watch", "--metrics", &port], &[]);
     assert!(refused.contains("Address already in use"), "{refused}");
+}
+
+#[test]
+fn on_a_terminal_there_is_a_progress_bar_and_no_json() {
+    let folder = folder();
+    let fleet = Fleet::new();
+    fleet.track(
+        [format!("file://{}/r.git", folder.path().display())],
+        "tag:latest",
+    );
+    fleet.track(["gitea://o/r"], "tag:latest");
+    let watcher = env!("CARGO_BIN_EXE_workspace-plugins-watch");
+    let plain = fleet.watcher(&[]);
+    let mut script = Command::new("script");
+    script.args([
+        "--quiet",
+        "--return",
+        "--command",
+        &format!("{watcher} once"),
+        "/dev/null",
+    ]);
+    for (name, value) in plain.get_envs() {
+        script.env(name, value.unwrap());
+    }
+    let output = script.env("TERM", "xterm").output().unwrap();
+    let (is_fine, shown) = outcome(&output);
+    assert!(!is_fine, "{shown}");
+    for words in [
+        "gitea:o/r: nobody said where gitea:// is",
+        ": 3 refs new, 0 gone, 1 updates queued",
+        "1 looked at, 1 changed, 1 failed",
+    ] {
+        assert!(shown.contains(words), "{words}\n{shown}");
+    }
+    assert!(!shown.contains("\"event\""), "{shown}");
 }

@@ -95,10 +95,7 @@ fn a_database_is_reached_by_tls_and_has_to_be_who_it_says() {
     let refused = once(&stranger);
     assert_eq!(refused.status.code(), Some(2));
     let said = String::from_utf8(refused.stderr).unwrap();
-    assert!(
-        said.contains("invalid peer certificate: "),
-        "{said}"
-    );
+    assert!(said.contains("invalid peer certificate: "), "{said}");
     let (is_fine, told) = outcome(&once(&certificates));
     assert!(is_fine && told.contains(r#""outcome":"changed""#), "{told}");
 }

@@ -182,3 +182,23 @@ fn by_ssh() {
         }
     });
 }
+
+#[test]
+fn only_branches_and_tags_travel() {
+    let folder = Folder::new();
+    let repository = folder.create("r");
+    let commit = repository.commit("main", "first");
+    repository.many_refs("refs/pull/", 2_000, &commit);
+    let server = git_daemon(folder.path());
+    let fleet = Fleet::new();
+    fleet.track(
+        [format!("git://127.0.0.1:{}/r.git", server.port)],
+        "ref:main",
+    );
+    let (is_fine, told) = fleet.once("");
+    assert!(is_fine, "{told}");
+    let observed = told.lines().find(|line| line.contains("observed")).unwrap();
+    let observed: serde_json::Value = serde_json::from_str(observed).unwrap();
+    assert_eq!(observed["refs"], 1);
+    assert!(observed["bytes"].as_u64().unwrap() < 1_000, "{observed}");
+}

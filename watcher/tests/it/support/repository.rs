@@ -129,9 +129,14 @@ impl Repository {
     }
 
     pub fn many_tags(&self, count: usize, commit: &str) {
+        self.many_refs("refs/tags/v1.", count, commit);
+    }
+
+    /// Refs that differ in a number: `refs/tags/v1.7.0` for a prefix of `refs/tags/v1.`
+    pub fn many_refs(&self, prefix: &str, count: usize, commit: &str) {
         let mut input = String::new();
         for n in 0..count {
-            writeln!(input, "create refs/tags/v1.{n}.0 {commit}").unwrap();
+            writeln!(input, "create {prefix}{n}.0 {commit}").unwrap();
         }
         self.feed(&["update-ref", "--stdin"], &input);
         self.run(&["pack-refs", "--all"]);
