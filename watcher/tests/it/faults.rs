@@ -13,8 +13,8 @@ const HEALTHY: usize = 100;
 
 /// A deadline that faulty servers run into, and healthy ones do not.
 const CONFIG: &str = "
-    deadline = '10s'
-    lease = '30s'
+    deadline = '20s'
+    lease = '60s'
     poll = '1s'
     max_bytes = 1000000
     [network]
@@ -57,7 +57,7 @@ impl Scene {
     fn that_end_early(&mut self) {
         let (git, http) = (self.git.port, self.http.port);
         for (after, stage) in CUTS {
-            let stalls = format!("no answer within 10 s, while {stage}");
+            let stalls = format!("no answer within 20 s, while {stage}");
             self.faulty(
                 Faulty::cut(git, after, Then::Stall),
                 "git",
@@ -66,7 +66,7 @@ impl Scene {
             );
             self.faulty(Faulty::cut(git, after, Then::Drop), "git", "r.git", DROPPED);
         }
-        let stalls = "no answer within 10 s, while waiting for 127.0.0.1";
+        let stalls = "no answer within 20 s, while waiting for 127.0.0.1";
         self.faulty(
             Faulty::cut(http, 0, Then::Stall),
             "http",
@@ -116,11 +116,9 @@ impl Scene {
         self.expect(format!("git://127.0.0.1:{nobody}/o/r"), refused);
         self.expect(format!("http://127.0.0.1:{nobody}/o/s"), refused);
         for (scheme, host) in [("https", "a.invalid"), ("git", "b.invalid")] {
-            let unknown = "could not be looked up: Name or service not known";
-            self.expect(
-                format!("{scheme}://{host}/o/r"),
-                format!("the name {host} {unknown}"),
-            );
+            // Why, is up to the machine's resolver.
+            let unknown = format!("the name {host} could not be looked up: ");
+            self.expect(format!("{scheme}://{host}/o/r"), unknown);
         }
         let (git, http) = (self.git.port, self.http.port);
         let none = "the server refused: access denied or repository not exported: /none.git";
@@ -229,7 +227,7 @@ fn every_fault_has_its_own_error_and_the_others_are_not_delayed() {
     for (source, error) in &scene.expected {
         let upstream = pg_workspace_plugins::source::upstream(source).unwrap();
         let found = errors.get(&upstream).cloned().unwrap_or_default();
-        // What comes behind a colon is of the day.
+        // What comes behind a colon at its end is of the day, or of the machine.
         let is_it = found == *error || (error.ends_with(": ") && found.starts_with(error));
         assert!(is_it, "{source}: {error}: {found}\n{told}");
     }
