@@ -17,6 +17,14 @@ fn folder() -> Folder {
     folder
 }
 
+/// A repository that can be looked at, and one that nobody can find.
+fn fleet_of(folder: &Folder) -> Fleet {
+    let fleet = Fleet::new();
+    let source = format!("file://{}/r.git", folder.path().display());
+    fleet.track([source.as_str(), "gitea://o/r"], "tag:latest");
+    fleet
+}
+
 #[test]
 fn check_says_what_a_source_means_and_writes_nothing() {
     let folder = folder();
@@ -59,12 +67,7 @@ fn check_says_what_a_source_means_and_writes_nothing() {
 #[test]
 fn status_shows_the_fleet() {
     let folder = folder();
-    let fleet = Fleet::new();
-    fleet.track(
-        [format!("file://{}/r.git", folder.path().display())],
-        "tag:latest",
-    );
-    fleet.track(["gitea://o/r"], "tag:latest");
+    let fleet = fleet_of(&folder);
     fleet.once("");
     let (is_fine, told) = outcome(&fleet.watcher(&["status"]).output().unwrap());
     assert!(is_fine);
@@ -84,13 +87,8 @@ fn status_shows_the_fleet() {
 #[test]
 fn once_tells_each_event_in_a_line_of_json() {
     let folder = folder();
-    let fleet = Fleet::new();
+    let fleet = fleet_of(&folder);
     let upstream = format!("file:{}/r", folder.path().display());
-    fleet.track(
-        [format!("file://{}/r.git", folder.path().display())],
-        "tag:latest",
-    );
-    fleet.track(["gitea://o/r"], "tag:latest");
     let (_, told) = fleet.once("");
     let events: Vec<serde_json::Value> = told
         .lines()
@@ -123,12 +121,7 @@ fn once_tells_each_event_in_a_line_of_json() {
 #[test]
 fn metrics_are_served_on_the_loopback_interface() {
     let folder = folder();
-    let fleet = Fleet::new();
-    fleet.track(
-        [format!("file://{}/r.git", folder.path().display())],
-        "tag:latest",
-    );
-    fleet.track(["gitea://o/r"], "tag:latest");
+    let fleet = fleet_of(&folder);
     let port = free_port();
     let config = fleet.file("m.toml", "[network]\nschemes = ['file']");
     let mut watch = fleet.watcher(&[
@@ -200,12 +193,7 @@ fn what_cannot_work_says_why() {
 #[test]
 fn on_a_terminal_there_is_a_progress_bar_and_no_json() {
     let folder = folder();
-    let fleet = Fleet::new();
-    fleet.track(
-        [format!("file://{}/r.git", folder.path().display())],
-        "tag:latest",
-    );
-    fleet.track(["gitea://o/r"], "tag:latest");
+    let fleet = fleet_of(&folder);
     let watcher = env!("CARGO_BIN_EXE_workspace-plugins-watch");
     let plain = fleet.watcher(&[]);
     let mut script = Command::new("script");
