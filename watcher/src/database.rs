@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{AssertSqlSafe, FromRow, PgPool};
 use uuid::Uuid;
@@ -190,16 +189,6 @@ impl Database {
             .fetch_one(&self.pool)
             .await?;
         Ok(seconds.map(|seconds| Duration::from_secs_f64(seconds.max(0.0))))
-    }
-
-    /// One row as JSON.
-    ///
-    /// # Errors
-    /// The database's.
-    pub async fn json(&self, statement: String) -> Result<Value, sqlx::Error> {
-        sqlx::query_scalar(AssertSqlSafe(statement))
-            .fetch_one(&self.pool)
-            .await
     }
 }
 

@@ -83,7 +83,12 @@ impl Failure {
         self.kind == Kind::Dropped
     }
 
-    /// The failure that is somewhere among errors and their causes, or what they say.
+    /// The failure that an error, or a cause of it, is; or what they say.
+    pub fn of(error: &(dyn Error + 'static)) -> Self {
+        Self::among(std::iter::once(error))
+    }
+
+    /// The same for several errors.
     pub fn among<'a>(errors: impl Iterator<Item = &'a (dyn Error + 'static)>) -> Self {
         let mut said: Vec<String> = Vec::new();
         for error in errors.flat_map(causes) {
@@ -171,7 +176,7 @@ mod tests {
     fn a_failure_is_found_behind_other_errors() {
         let inner = io::Error::other(Failure::new(Kind::TooLarge, "too large"));
         let outer = io::Error::other(inner);
-        let found = Failure::among(std::iter::once(&outer as _));
+        let found = Failure::of(&outer);
         assert_eq!(
             (found.kind, found.text.as_str()),
             (Kind::TooLarge, "too large")
@@ -181,10 +186,7 @@ mod tests {
     #[test]
     fn a_dropped_connection_is_known_by_its_kind() {
         let error = io::Error::other(io::Error::from(io::ErrorKind::ConnectionReset));
-        assert_eq!(
-            Failure::among(std::iter::once(&error as _)).kind,
-            Kind::Dropped
-        );
+        assert_eq!(Failure::of(&error).kind, Kind::Dropped);
     }
 
     #[test]

@@ -46,9 +46,9 @@ pub struct Ask {
     pub url: Url,
     prefixes: Vec<String>,
     limit: u64,
-    /// Bytes that came, of all attempts.
+    /// Bytes that came, and what was sent for them, of all attempts.
     pub received: Cell<u64>,
-    pub connections: Cell<u64>,
+    pub requests: Cell<u64>,
     /// What is being waited for, in words.
     stage: RefCell<String>,
 }
@@ -58,8 +58,8 @@ impl Ask {
         *self.stage.borrow_mut() = stage.into();
     }
 
-    fn count_connection(&self) {
-        self.connections.set(self.connections.get() + 1);
+    fn count_request(&self) {
+        self.requests.set(self.requests.get() + 1);
     }
 }
 
@@ -93,7 +93,7 @@ impl Git {
             prefixes,
             limit: self.max_bytes,
             received: Cell::default(),
-            connections: Cell::default(),
+            requests: Cell::default(),
             stage: RefCell::default(),
         })
     }

@@ -102,14 +102,19 @@ impl Policy {
     /// # Errors
     /// [`Kind::Dns`], [`Kind::Denied`]
     pub async fn resolve(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, Failure> {
-        let bare = host.trim_start_matches('[').trim_end_matches(']');
-        let found = tokio::net::lookup_host((bare, port)).await;
+        let found = tokio::net::lookup_host((without_brackets(host), port)).await;
         let addresses: Vec<_> = found.map_err(|error| unknown_host(host, &error))?.collect();
         for address in &addresses {
             self.check_address(host, address.ip())?;
         }
         Ok(addresses)
     }
+}
+
+/// An IPv6 address as it stands alone, not in a URL; any other host as it is.
+#[must_use]
+pub fn without_brackets(host: &str) -> &str {
+    host.trim_start_matches('[').trim_end_matches(']')
 }
 
 fn unknown_host(host: &str, error: &std::io::Error) -> Failure {

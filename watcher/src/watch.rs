@@ -290,7 +290,7 @@ impl Shared {
         let url = locate(&claim.fetch_url, &self.config.sources)?;
         let ask = self.git.ask(url, claim.others.clone());
         let answer = self.git.list(&ask).await;
-        metrics::asked(ask.connections.get(), ask.received.get(), began.elapsed());
+        metrics::asked(ask.requests.get(), ask.received.get(), began.elapsed());
         Ok((answer?, ask))
     }
 

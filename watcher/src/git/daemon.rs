@@ -23,7 +23,7 @@ pub async fn list(ask: &Rc<Ask>, policy: &Policy) -> Result<Vec<Ref>, Failure> {
     let addresses = policy.resolve(host, port).await?;
     ask.stage(format!("connecting to {host}"));
     let socket = connect(host, &addresses).await?;
-    ask.count_connection();
+    ask.count_request();
     let (read, write) = socket.into_split();
     wire::converse(
         Meter::new(read.compat(), ask),

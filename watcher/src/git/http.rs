@@ -20,7 +20,7 @@ use super::credentials::{self, Login};
 use super::meter::Meter;
 use super::{Ask, wire};
 use crate::failure::{DROPPED, Failure, Kind, causes, shown};
-use crate::network::Policy;
+use crate::network::{Policy, without_brackets};
 
 const REDIRECTS: usize = 5;
 const GREETING: &str = "/info/refs?service=git-upload-pack";
@@ -132,7 +132,7 @@ impl Place<'_> {
     async fn send(&self, request: RequestBuilder, ask: &Ask) -> Result<Response, Failure> {
         // A name is checked where it is looked up, an address has no name.
         let host = self.base.host_str().unwrap_or_default();
-        if let Ok(address) = host.trim_matches(['[', ']']).parse() {
+        if let Ok(address) = without_brackets(host).parse() {
             self.http.policy.check_address(host, address)?;
         }
         ask.stage(format!("waiting for {host}"));
@@ -141,7 +141,7 @@ impl Place<'_> {
             Some(login) => request.basic_auth(&login.user, Some(&login.password)),
             None => request,
         };
-        ask.count_connection();
+        ask.count_request();
         request.send().await.map_err(|error| not_sent(host, &error))
     }
 
@@ -286,13 +286,12 @@ const MAX_LINE: usize = 65520;
 /// Reads what is left, so that the connection can be used again.
 async fn read_up<R: AsyncRead + Unpin>(body: R) -> Result<(), Failure> {
     let read = futures_util::io::copy(body, &mut futures_util::io::sink()).await;
-    read.map(drop)
-        .map_err(|error| Failure::among(std::iter::once(&error as _)))
+    read.map(drop).map_err(|error| Failure::of(&error))
 }
 
 async fn read<R: AsyncRead + Unpin>(body: &mut R, into: &mut [u8]) -> Result<(), Failure> {
     let read = body.read_exact(into).await;
-    read.map_err(|error| Failure::among(std::iter::once(&error as _)))
+    read.map_err(|error| Failure::of(&error))
 }
 
 /// What is asked, gathered until the answer is read.
@@ -341,7 +340,7 @@ fn not_sent(host: &str, error: &reqwest::Error) -> Failure {
     if causes(error).any(is_connect) {
         return Failure::new(Kind::Connect, format!("no connection to {host}: {last}"));
     }
-    let among = Failure::among(std::iter::once(error));
+    let among = Failure::of(error);
     if among.kind == Kind::Dropped || causes(error).any(is_incomplete) {
         return Failure::new(Kind::Dropped, DROPPED);
     }

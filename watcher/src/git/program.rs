@@ -1,7 +1,6 @@
 //! `ssh://` and `file://`: the programs of this machine, with their own configuration.
 
 use std::env;
-use std::net::IpAddr;
 use std::process::{ExitStatus, Stdio};
 use std::rc::Rc;
 
@@ -15,7 +14,7 @@ use tokio_util::compat::{TokioAsyncReadCompatExt, TokioAsyncWriteCompatExt};
 use super::meter::Meter;
 use super::{Ask, wire};
 use crate::failure::{Failure, Kind, shown};
-use crate::network::Policy;
+use crate::network::{Policy, without_brackets};
 
 /// Bytes of a program's complaints that are read.
 const COMPLAINT: u64 = 4096;
@@ -35,7 +34,7 @@ pub async fn list_by_ssh(ask: &Rc<Ask>, policy: &Policy) -> Result<Vec<Ref>, Fai
     command.args(["-o", "BatchMode=yes", "-o", "SendEnv=GIT_PROTOCOL"]);
     target.address(&mut command);
     command.arg(format!("git-upload-pack {}", quoted(&ask.url)?));
-    ask.count_connection();
+    ask.count_request();
     run("ssh", command, ask).await
 }
 
@@ -74,7 +73,7 @@ impl<'a> Target<'a> {
         if let Some(port) = self.port {
             command.arg("-p").arg(port.to_string());
         }
-        let host = self.host.trim_start_matches('[').trim_end_matches(']');
+        let host = without_brackets(self.host);
         command.arg(match self.user {
             Some(user) => format!("{user}@{host}"),
             None => host.to_owned(),
@@ -120,9 +119,6 @@ async fn check_address(target: &Target<'_>, policy: &Policy) -> Result<(), Failu
         return Ok(());
     }
     let host = setting("hostname").unwrap_or(target.host);
-    if let Ok(address) = host.parse::<IpAddr>() {
-        return policy.check_address(host, address);
-    }
     let port = setting("port")
         .and_then(|port| port.parse().ok())
         .unwrap_or(22);
