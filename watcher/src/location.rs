@@ -18,9 +18,14 @@ pub fn locate(source: &str, sources: &Sources) -> Result<Url, Failure> {
     let identity =
         source::upstream(source).ok_or_else(|| unusable("the source names no repository"))?;
     let location = source.split('#').next().unwrap_or_default();
-    let url = sources.rewritten(&match location.split_once("://") {
-        Some((scheme, rest)) => with_scheme(scheme, rest, &identity, sources)?,
-        None => repository(location, 0),
+    let on_github = identity.strip_prefix("github.com/");
+    let url = sources.rewritten(&match (location.split_once("://"), on_github) {
+        (Some((scheme, rest)), _) => with_scheme(scheme, rest, &identity, sources)?,
+        (None, Some(path)) => {
+            let (host, _) = location.split_once(':').unwrap_or((location, ""));
+            format!("{host}:{path}.git")
+        }
+        (None, None) => repository(location, 0),
     });
     let url = gix_url::parse(url.as_str())
         .map_err(|_| unusable("the mapped source is not a URL of git"))?;
@@ -131,6 +136,10 @@ mod tests {
             (
                 "git@git.example:acme/search.git/sub",
                 "git@git.example:acme/search.git",
+            ),
+            (
+                "git@github.com:Acme/search/sub",
+                "git@github.com:acme/search.git",
             ),
             (
                 "git+ssh://git@git.example:2222/a/b.git",
